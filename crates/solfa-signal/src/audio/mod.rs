@@ -1,0 +1,16 @@
+//! Sound in: decode, mix down, resample, cut into windows.
+//!
+//! Every stage hands on a [`Waveform`], so no function of this project takes bare samples. Recordings of any length
+//! flow through as blocks: [`MonoSource`] is the one shape of a stream of sound.
+
+mod decode;
+mod error;
+mod ffmpeg;
+mod resample;
+mod source;
+mod waveform;
+mod windows;
+
+pub use error::AudioError;
+pub use source::{MonoSource, WaveformSource};
+pub use waveform::Waveform;

@@ -1,0 +1,59 @@
+//! A stream of mono sound.
+
+use super::{AudioError, Waveform};
+
+/// Mono sound in order, in blocks of whatever size the source finds natural.
+pub trait MonoSource: Send {
+    /// Samples per second of every block.
+    fn sample_rate(&self) -> u32;
+
+    /// Number of samples in all, where it is known before the end. Only a hint, for progress and for reserving memory.
+    fn num_samples_hint(&self) -> Option<u64>;
+
+    /// The next block, never empty; `None` once the sound has ended.
+    ///
+    /// # Errors
+    /// A source that fails part way. What was handed out before stays valid, and nothing follows.
+    fn next_block(&mut self) -> Result<Option<Waveform>, AudioError>;
+}
+
+impl<S: MonoSource + ?Sized> MonoSource for Box<S> {
+    fn sample_rate(&self) -> u32 {
+        (**self).sample_rate()
+    }
+
+    fn num_samples_hint(&self) -> Option<u64> {
+        (**self).num_samples_hint()
+    }
+
+    fn next_block(&mut self) -> Result<Option<Waveform>, AudioError> {
+        (**self).next_block()
+    }
+}
+
+/// A waveform in memory, as a source of one block.
+pub struct WaveformSource {
+    sample_rate: u32,
+    waveform: Option<Waveform>,
+}
+
+impl WaveformSource {
+    /// The source that hands out `waveform` once.
+    pub fn new(waveform: Waveform) -> Self {
+        Self { sample_rate: waveform.sample_rate(), waveform: Some(waveform) }
+    }
+}
+
+impl MonoSource for WaveformSource {
+    fn sample_rate(&self) -> u32 {
+        self.sample_rate
+    }
+
+    fn num_samples_hint(&self) -> Option<u64> {
+        self.waveform.as_ref().map(|waveform| waveform.num_samples() as u64)
+    }
+
+    fn next_block(&mut self) -> Result<Option<Waveform>, AudioError> {
+        Ok(self.waveform.take().filter(|waveform| waveform.num_samples() > 0))
+    }
+}

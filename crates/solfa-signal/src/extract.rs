@@ -1,0 +1,1 @@
+//! Runs an encoder over a recording of any length.
