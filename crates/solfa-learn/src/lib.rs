@@ -1,1 +1,26 @@
-//! x
+//! Frames to a trained encoder: the networks of self-supervised music representation learning, on Burn.
+//!
+//! In the order that data flows (each module may use those above it):
+//!
+//! | module | what |
+//! |---|---|
+//! | [`device`] | where tensors live, chosen at run time |
+//! | [`targets`] | what is predicted: the tokens of Mel-RVQ and of the random-projection quantiser |
+//! | [`model`] | networks; each returns all of its layers |
+//! | [`checkpoint`] | released models' files, read strictly: every tensor is used, or named in a table with its reason |
+//! | [`embed`] | a loaded model as an [`Encoder`](solfa_signal::encoder::Encoder), and as a tokenizer of recordings |
+//!
+//! This crate must not know: output files, probes, the command line.
+//!
+//! # Features
+//!
+//! | feature | what |
+//! |---|---|
+//! | `vulkan` | the Vulkan backend: [`DeviceChoice::Vulkan`](device::DeviceChoice) works |
+//! | `cuda` | the CUDA backend: [`DeviceChoice::Cuda`](device::DeviceChoice) works; building it downloads an LLVM bundle |
+
+pub mod checkpoint;
+pub mod device;
+pub mod embed;
+pub mod model;
+pub mod targets;

@@ -1,0 +1,101 @@
+//! Why a checkpoint could not be loaded.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Why a checkpoint could not be loaded. Every variant names the file, what was expected and what was found.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// A file could not be read.
+    #[error("{path}: cannot be read: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A folder without weights that are understood.
+    #[error("{path}: no weights found: expected {expected}; found {found}", path = path.display())]
+    NoWeights {
+        /// The folder.
+        path: PathBuf,
+        /// File names that would do.
+        expected: &'static str,
+        /// File names that are there.
+        found: String,
+    },
+    /// A configuration or statistics file that is not understood.
+    #[error("{path}: {reason}", path = path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// A weight file that is truncated or damaged.
+    #[error("{path}: the weight file is damaged or truncated: {reason}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// The tensors are not those of the model.
+    #[error("{path}: the weights do not fit the model:{mismatch}", path = path.display())]
+    Mismatch {
+        /// The weight file, or the first of several.
+        path: PathBuf,
+        /// All names that do not fit.
+        mismatch: Box<Mismatch>,
+    },
+}
+
+/// All tensors that do not fit a model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Names that the model needs and the file lacks, with the expected shape.
+    pub missing: Vec<(String, Vec<usize>)>,
+    /// Names that the file has and nobody knows, with their shape.
+    pub unexpected: Vec<(String, Vec<usize>)>,
+    /// Names whose shape is another one: expected, then found.
+    pub mis_shaped: Vec<(String, Vec<usize>, Vec<usize>)>,
+}
+
+impl Mismatch {
+    /// Whether everything fits.
+    pub fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.unexpected.is_empty() && self.mis_shaped.is_empty()
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// A wrong configuration makes hundreds of names wrong: the first ones show what is the matter.
+        const NAMES_SHOWN: usize = 12;
+        let mut list = |title: &str, lines: Vec<String>| -> fmt::Result {
+            if lines.is_empty() {
+                return Ok(());
+            }
+            write!(formatter, "\n  {title} ({}):", lines.len())?;
+            for line in lines.iter().take(NAMES_SHOWN) {
+                write!(formatter, "\n    {line}")?;
+            }
+            if lines.len() > NAMES_SHOWN {
+                write!(formatter, "\n    ... and {} more", lines.len() - NAMES_SHOWN)?;
+            }
+            Ok(())
+        };
+        list("missing from the file", self.missing.iter().map(|(name, shape)| format!("{name} {shape:?}")).collect())?;
+        list(
+            "in the file and not part of the model",
+            self.unexpected.iter().map(|(name, shape)| format!("{name} {shape:?}")).collect(),
+        )?;
+        list(
+            "of another shape",
+            self.mis_shaped
+                .iter()
+                .map(|(name, expected, found)| format!("{name}: expected {expected:?}, found {found:?}"))
+                .collect(),
+        )
+    }
+}

@@ -1,0 +1,165 @@
+//! MusicFM's released layout: a PyTorch Lightning checkpoint (`pretrained_msd.pt`, `pretrained_fma.pt`) and the
+//! statistics of its training data (`msd_stats.json`, `fma_stats.json`).
+//!
+//! Won et al. 2023, arXiv:2311.03318. The release has no configuration: its sizes are the published ones, or those of a
+//! `config.json` beside it.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use fs_err as fs;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::muq::{NETWORK, mel_statistics};
+use super::strict::StrictLoader;
+use super::{CheckpointError, KeyTable, MelConformerModel, MelTokenizer, TensorSource};
+use crate::model::{ConformerConfig, MelConformer, MelConformerConfig};
+use crate::targets::{RandomProjectionQuantizer, RandomProjectionQuantizerConfig};
+
+/// Mel bands of the release.
+const NUM_MELS: usize = 128;
+/// Mel frames to one token.
+const FOLD: usize = 4;
+/// Width of a code.
+const CODE_DIM: usize = 16;
+
+/// The sizes and statistics of a MusicFM.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct MusicFmConfig {
+    network: MelConformerConfig,
+    mel_mean: f32,
+    mel_deviation: f32,
+}
+
+/// `config.json`: every size that may differ from the release's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ConfigFile {
+    conv_dim: usize,
+    encoder_dim: usize,
+    encoder_depth: usize,
+    codebook_size: usize,
+    num_attention_heads: usize,
+    intermediate_size: usize,
+    conv_depthwise_kernel_size: usize,
+    /// Free text.
+    #[serde(rename = "note")]
+    _note: String,
+}
+
+impl Default for ConfigFile {
+    fn default() -> Self {
+        Self {
+            conv_dim: 512,
+            encoder_dim: 1024,
+            encoder_depth: 12,
+            codebook_size: 4096,
+            num_attention_heads: 16,
+            intermediate_size: 4096,
+            conv_depthwise_kernel_size: 31,
+            _note: String::new(),
+        }
+    }
+}
+
+impl MusicFmConfig {
+    /// Reads what lies beside a `.pt` file.
+    pub(super) fn find(weights: &Path) -> Result<Self, CheckpointError> {
+        let config_path = weights.with_file_name("config.json");
+        let file = if config_path.is_file() { read_json::<ConfigFile>(&config_path)? } else { ConfigFile::default() };
+        let conformer = ConformerConfig {
+            hidden_size: file.encoder_dim,
+            num_layers: file.encoder_depth,
+            num_heads: file.num_attention_heads,
+            intermediate_size: file.intermediate_size,
+            depthwise_kernel: file.conv_depthwise_kernel_size,
+            layer_norm_epsilon: 1e-5,
+            rotary_base: 10_000.0,
+        };
+        let statistics_path = find_statistics(weights)?;
+        let statistics: serde_json::Map<String, Value> = read_json(&statistics_path)?;
+        let (mel_mean, mel_deviation) =
+            mel_statistics(&statistics).map_err(|reason| CheckpointError::Config { path: statistics_path, reason })?;
+        let network = MelConformerConfig {
+            num_mels: NUM_MELS,
+            conv_channels: file.conv_dim,
+            time_strides: [2, 2],
+            conformer,
+            num_logits: file.codebook_size,
+        };
+        network.validate().map_err(|reason| CheckpointError::Config { path: config_path, reason })?;
+        Ok(Self { network, mel_mean, mel_deviation })
+    }
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, CheckpointError> {
+    let text = fs::read(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?;
+    serde_json::from_slice(&text).map_err(|error| CheckpointError::Config {
+        path: path.to_owned(),
+        reason: format!("not what a MusicFM has here: {error}"),
+    })
+}
+
+/// `pretrained_X.pt` goes with `X_stats.json`; any other name with the one `*_stats.json` beside it.
+fn find_statistics(weights: &Path) -> Result<PathBuf, CheckpointError> {
+    let folder = weights.parent().unwrap_or(Path::new(""));
+    let stem = weights.file_stem().unwrap_or_default().to_string_lossy();
+    if let Some(data) = stem.strip_prefix("pretrained_") {
+        let named = folder.join(format!("{data}_stats.json"));
+        if named.is_file() {
+            return Ok(named);
+        }
+    }
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let mut candidates: Vec<PathBuf> = fs::read_dir(folder)
+        .map_err(|source| CheckpointError::Io { path: folder.to_owned(), source })?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("_stats.json")))
+        .collect();
+    candidates.sort();
+    match candidates.as_slice() {
+        [statistics] => Ok(statistics.clone()),
+        several => Err(CheckpointError::Config {
+            path: weights.to_owned(),
+            reason: format!(
+                "a MusicFM needs the statistics of its training data beside it: expected one file such as \
+                 msd_stats.json, found {}",
+                several.len()
+            ),
+        }),
+    }
+}
+
+const RANDOM_PROJECTION: KeyTable = KeyTable {
+    prefix: "model.quantizer_melspec_2048_0.",
+    segments: &[("projection", "random_projection")],
+    unused: &[],
+};
+
+/// Builds the model from its tensors.
+pub(super) fn load(
+    config: &MusicFmConfig,
+    source: &TensorSource,
+    device: &Device,
+) -> Result<MelConformerModel, CheckpointError> {
+    let mut loader = StrictLoader::new(source);
+    let network = loader.fill(MelConformer::new(&config.network, device), NETWORK);
+    let quantizer = RandomProjectionQuantizerConfig {
+        input_dim: NUM_MELS * FOLD,
+        num_codes: config.network.num_logits,
+        code_dim: CODE_DIM,
+    };
+    let tokenizer = loader.fill(RandomProjectionQuantizer::new(&quantizer, device), RANDOM_PROJECTION);
+    loader.finish()?;
+    Ok(MelConformerModel {
+        name: "musicfm",
+        network,
+        config: config.network.clone(),
+        mel_mean: config.mel_mean,
+        mel_deviation: config.mel_deviation,
+        fold: FOLD,
+        tokenizer: MelTokenizer::RandomProjection(tokenizer),
+        weights_sha256: source.sha256()?,
+    })
+}

@@ -1,0 +1,226 @@
+//! Named tensors of weight files, read only when asked for.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{AllocationProperty, Bytes, DType, TensorData};
+use fs_err as fs;
+use half::{bf16, f16};
+use pytorch_reader::{PytorchError, PytorchReader};
+use safetensors::{Dtype as SafetensorsDtype, SafeTensors};
+
+use super::{CheckpointError, hash, mapped_file};
+
+/// The tensors of one checkpoint, whatever files they lie in. Safetensors files are memory-mapped and 32-bit tensors
+/// are used in place; a PyTorch file's tensors are read one by one.
+#[derive(Debug)]
+pub struct TensorSource {
+    files: Vec<PathBuf>,
+    tensors: BTreeMap<String, StoredTensor>,
+}
+
+/// One tensor: its shape, and where its bytes are.
+#[derive(Debug)]
+struct StoredTensor {
+    file: usize,
+    shape: Vec<usize>,
+    storage: Storage,
+}
+
+enum Storage {
+    Mapped { bytes: bytes::Bytes, dtype: SafetensorsDtype },
+    Pytorch(pytorch_reader::Tensor),
+}
+
+impl std::fmt::Debug for Storage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Mapped { dtype, .. } => write!(formatter, "Mapped({dtype:?})"),
+            Self::Pytorch(tensor) => write!(formatter, "Pytorch({:?})", tensor.dtype()),
+        }
+    }
+}
+
+impl TensorSource {
+    /// Maps safetensors files.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or whose header does not agree with its length.
+    pub fn open_safetensors(files: &[PathBuf]) -> Result<Self, CheckpointError> {
+        let mut tensors = BTreeMap::new();
+        for (file, path) in files.iter().enumerate() {
+            let mapping = mapped_file::map_file(path)?;
+            let damaged = |reason: String| CheckpointError::Damaged { path: path.clone(), reason };
+            let (header_bytes, metadata) = SafeTensors::read_metadata(&mapping).map_err(|error| {
+                damaged(format!("not a whole safetensors file ({} bytes found): {error}", mapping.len()))
+            })?;
+            let data_start = header_bytes + std::mem::size_of::<u64>();
+            for (name, info) in metadata.tensors() {
+                let (start, end) = info.data_offsets;
+                let bytes = mapping.slice(data_start + start..data_start + end);
+                let storage = Storage::Mapped { bytes, dtype: info.dtype };
+                tensors.insert(name, StoredTensor { file, shape: info.shape.clone(), storage });
+            }
+        }
+        Ok(Self { files: files.to_vec(), tensors })
+    }
+
+    /// Opens a PyTorch file (`.pt`, `.bin`) whose weights may lie under `top_level_key`. Pickles are parsed without
+    /// running anything in them.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is damaged.
+    pub fn open_pytorch(path: &Path, top_level_key: Option<&str>) -> Result<Self, CheckpointError> {
+        fs::metadata(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?;
+        let reader = match top_level_key.map(|key| PytorchReader::with_top_level_key(path, key)) {
+            None | Some(Err(PytorchError::KeyNotFound(_))) => PytorchReader::new(path),
+            Some(reader) => reader,
+        };
+        let reader = reader.map_err(|error| CheckpointError::Damaged {
+            path: path.to_owned(),
+            reason: format!("not a whole PyTorch file: {error}"),
+        })?;
+        let tensors = reader
+            .into_tensors()
+            .into_iter()
+            .map(|(name, tensor)| {
+                let shape = tensor.shape().to_vec();
+                (name, StoredTensor { file: 0, shape, storage: Storage::Pytorch(tensor) })
+            })
+            .collect();
+        Ok(Self { files: vec![path.to_owned()], tensors })
+    }
+
+    /// Opens the shards that an index names.
+    ///
+    /// # Errors
+    /// As for single files.
+    pub fn open_shards(index: &Path, shards: &[PathBuf]) -> Result<Self, CheckpointError> {
+        let is_safetensors = index.to_string_lossy().ends_with(".safetensors.index.json");
+        if is_safetensors {
+            return Self::open_safetensors(shards);
+        }
+        let mut source = Self { files: shards.to_vec(), tensors: BTreeMap::new() };
+        for (file, shard) in shards.iter().enumerate() {
+            let tensors = Self::open_pytorch(shard, None)?.tensors;
+            source.tensors.extend(tensors.into_iter().map(|(name, tensor)| (name, StoredTensor { file, ..tensor })));
+        }
+        Ok(source)
+    }
+
+    /// The weight files.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// SHA-256 of the weight files: see [`super::MelConformerModel::weights_sha256`].
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn sha256(&self) -> Result<String, CheckpointError> {
+        hash::sha256_of_files(&self.files)
+    }
+
+    /// Names and shapes of all tensors, in order of name.
+    pub fn shapes(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice()))
+    }
+
+    /// The shape of a tensor, if it is there.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|tensor| tensor.shape.as_slice())
+    }
+
+    /// A tensor's values as 32-bit floats, in place where they are stored so.
+    ///
+    /// # Errors
+    /// A tensor that is not there, is not made of floats, or cannot be read.
+    pub fn read(&self, name: &str) -> Result<TensorData, CheckpointError> {
+        let Some(StoredTensor { file, shape, storage }) = self.tensors.get(name) else {
+            let reason = format!("tensor {name} is not in it");
+            return Err(CheckpointError::Damaged { path: self.files[0].clone(), reason });
+        };
+        let damaged = |reason: String| CheckpointError::Damaged { path: self.files[*file].clone(), reason };
+        let not_float = |found: String| damaged(format!("tensor {name}: floats expected, {found} found"));
+        match storage {
+            Storage::Mapped { bytes, dtype } => match dtype {
+                SafetensorsDtype::F32 if bytes.as_ptr().cast::<f32>().is_aligned() => {
+                    let bytes = Bytes::from_shared(bytes.clone(), AllocationProperty::File);
+                    Ok(TensorData::from_bytes(bytes, shape.clone(), DType::F32))
+                }
+                SafetensorsDtype::F32 => Ok(widen(bytes, shape, f32::from_le_bytes)),
+                SafetensorsDtype::F64 => Ok(widen(bytes, shape, |value| f64::from_le_bytes(value) as f32)),
+                SafetensorsDtype::F16 => Ok(widen(bytes, shape, |value| f16::from_le_bytes(value).to_f32())),
+                SafetensorsDtype::BF16 => Ok(widen(bytes, shape, |value| bf16::from_le_bytes(value).to_f32())),
+                other => Err(not_float(format!("{other:?}"))),
+            },
+            Storage::Pytorch(tensor) => {
+                let bytes = tensor.read().map_err(|error| damaged(format!("tensor {name}: {error}")))?;
+                match tensor.dtype() {
+                    pytorch_reader::DType::F32 => Ok(widen(&bytes, shape, f32::from_ne_bytes)),
+                    pytorch_reader::DType::F64 => Ok(widen(&bytes, shape, |value| f64::from_ne_bytes(value) as f32)),
+                    pytorch_reader::DType::F16 => Ok(widen(&bytes, shape, |value| f16::from_ne_bytes(value).to_f32())),
+                    pytorch_reader::DType::BF16 => {
+                        Ok(widen(&bytes, shape, |value| bf16::from_ne_bytes(value).to_f32()))
+                    }
+                    other => Err(not_float(format!("{other:?}"))),
+                }
+            }
+        }
+    }
+}
+
+/// Values of `SIZE` bytes each, as 32-bit floats.
+fn widen<const SIZE: usize>(bytes: &[u8], shape: &[usize], value: impl Fn([u8; SIZE]) -> f32) -> TensorData {
+    let (values, _) = bytes.as_chunks::<SIZE>();
+    TensorData::new(values.iter().map(|&bytes| value(bytes)).collect::<Vec<f32>>(), shape.to_vec())
+}
+
+/// The shard files that an index names, in order, each checked to be there.
+pub(super) fn shards_of(index: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let text = fs::read(index).map_err(|source| CheckpointError::Io { path: index.to_owned(), source })?;
+    let config_error = |reason: String| CheckpointError::Config { path: index.to_owned(), reason };
+    let Index { weight_map } =
+        serde_json::from_slice(&text).map_err(|error| config_error(format!("not an index of shards: {error}")))?;
+    let mut names: Vec<String> = weight_map.into_values().collect();
+    names.sort();
+    names.dedup();
+    if names.is_empty() {
+        return Err(config_error("it names no shard".into()));
+    }
+    let folder = index.parent().unwrap_or(Path::new(""));
+    names
+        .into_iter()
+        .map(|name| {
+            // A shard lies beside its index: a name that leads elsewhere is not followed.
+            if Path::new(&name).components().count() != 1 {
+                return Err(config_error(format!("`{name}` is not the name of a file beside the index")));
+            }
+            let shard = folder.join(&name);
+            if shard.is_file() { Ok(shard) } else { Err(config_error(format!("shard `{name}` is missing"))) }
+        })
+        .collect()
+}
+
+/// The names in a folder, for an error message.
+pub(super) fn list_names(folder: &Path) -> String {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .map(|entries| {
+            entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())).collect()
+        })
+        .unwrap_or_default();
+    names.sort();
+    /// Enough to recognise a folder by.
+    const NAMES_SHOWN: usize = 8;
+    let more = names.len().saturating_sub(NAMES_SHOWN);
+    names.truncate(NAMES_SHOWN);
+    match (names.is_empty(), more) {
+        (true, _) => "an empty folder".into(),
+        (false, 0) => names.join(", "),
+        (false, more) => format!("{} and {more} more", names.join(", ")),
+    }
+}

@@ -1,0 +1,177 @@
+//! Strict loading: every tensor of the model is filled, and every tensor of the file is accounted for.
+
+use std::collections::HashSet;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Bool, Int, Tensor};
+
+use super::{CheckpointError, TensorSource, error::Mismatch};
+
+/// How a released model names the tensors of one of our modules, as data.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyTable {
+    /// What every name begins with.
+    pub prefix: &'static str,
+    /// Our name of a path segment, and theirs. A segment that is not listed has the same name in both.
+    pub segments: &'static [(&'static str, &'static str)],
+    /// Tensors of the file that this model does not use, each with the reason. A name that begins or ends with `*`
+    /// stands for all names with that end or beginning. Names are whole, prefix included.
+    pub unused: &'static [(&'static str, &'static str)],
+}
+
+impl KeyTable {
+    fn foreign_name(&self, path: &[String]) -> String {
+        let mut name = self.prefix.to_owned();
+        for (index, segment) in path.iter().enumerate() {
+            if index > 0 {
+                name.push('.');
+            }
+            let known = self.segments.iter().find(|(ours, _)| ours == segment);
+            name.push_str(known.map_or(segment.as_str(), |(_, theirs)| theirs));
+        }
+        name
+    }
+
+    fn is_known_unused(&self, name: &str) -> bool {
+        self.unused.iter().any(|(pattern, _)| match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+            (Some(end), _) => name.ends_with(end),
+            (None, Some(beginning)) => name.starts_with(beginning),
+            (None, None) => name == *pattern,
+        })
+    }
+}
+
+/// Fills modules from one source and keeps account of every name.
+pub(super) struct StrictLoader<'source> {
+    source: &'source TensorSource,
+    used: HashSet<String>,
+    mismatch: Mismatch,
+    unreadable: Option<CheckpointError>,
+    unused: Vec<KeyTable>,
+}
+
+impl<'source> StrictLoader<'source> {
+    pub(super) fn new(source: &'source TensorSource) -> Self {
+        Self { source, used: HashSet::new(), mismatch: Mismatch::default(), unreadable: None, unused: Vec::new() }
+    }
+
+    /// The module with all of its tensors replaced by the file's.
+    pub(super) fn fill<M: Module>(&mut self, module: M, table: KeyTable) -> M {
+        self.unused.push(table);
+        module.map(&mut Filler { loader: self, table, path: Vec::new(), containers: Vec::new() })
+    }
+
+    /// Whether everything fitted.
+    ///
+    /// # Errors
+    /// What did not: unreadable data first, else the whole list of names.
+    pub(super) fn finish(mut self) -> Result<(), CheckpointError> {
+        if let Some(error) = self.unreadable {
+            return Err(error);
+        }
+        for (name, shape) in self.source.shapes() {
+            if !self.used.contains(name) && !self.unused.iter().any(|table| table.is_known_unused(name)) {
+                self.mismatch.unexpected.push((name.to_owned(), shape.to_vec()));
+            }
+        }
+        if self.mismatch.is_empty() {
+            return Ok(());
+        }
+        Err(CheckpointError::Mismatch { path: self.source.files()[0].clone(), mismatch: Box::new(self.mismatch) })
+    }
+}
+
+/// Walks one module.
+struct Filler<'loader, 'source> {
+    loader: &'loader mut StrictLoader<'source>,
+    table: KeyTable,
+    path: Vec<String>,
+    containers: Vec<String>,
+}
+
+impl ModuleMapper for Filler<'_, '_> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.push(name.to_owned());
+        self.containers.push(container_type.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+        self.containers.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = self.table.foreign_name(&self.path);
+        // Burn keeps a linear layer's weight as [input, output], PyTorch as [output, input].
+        let is_transposed = D == 2
+            && self.containers.last().is_some_and(|container| container == "Struct:Linear")
+            && self.path.last().is_some_and(|field| field == "weight");
+        let mut expected = param.lazy_shape().to_vec();
+        if is_transposed {
+            expected.reverse();
+        }
+        let Some(found) = self.loader.source.shape(&name) else {
+            self.loader.mismatch.missing.push((name, expected));
+            return param;
+        };
+        let found = found.to_vec();
+        self.loader.used.insert(name.clone());
+        if found != expected {
+            self.loader.mismatch.mis_shaped.push((name, expected, found));
+            return param;
+        }
+        match self.loader.source.read(&name) {
+            Err(error) => {
+                self.loader.unreadable.get_or_insert(error);
+                param
+            }
+            Ok(data) => {
+                let tensor = Tensor::<D>::from_data(data, &param.lazy_device());
+                let tensor = if is_transposed { tensor.swap_dims(0, 1) } else { tensor };
+                let id = param.id;
+                param.transform_for_load(tensor, id)
+            }
+        }
+    }
+
+    fn map_int<const D: usize>(&mut self, param: Param<Tensor<D, Int>>) -> Param<Tensor<D, Int>> {
+        self.loader.mismatch.missing.push((format!("{} (an integer parameter)", self.path.join(".")), Vec::new()));
+        param
+    }
+
+    fn map_bool<const D: usize>(&mut self, param: Param<Tensor<D, Bool>>) -> Param<Tensor<D, Bool>> {
+        self.loader.mismatch.missing.push((format!("{} (a boolean parameter)", self.path.join(".")), Vec::new()));
+        param
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: KeyTable = KeyTable {
+        prefix: "model.",
+        segments: &[("norm", "layer_norm"), ("gamma", "weight")],
+        unused: &[
+            ("model.cls_token", "a reason"),
+            ("model.position.*", "a reason"),
+            ("*.num_batches_tracked", "a reason"),
+        ],
+    };
+
+    #[test]
+    fn names_are_translated_segment_by_segment() {
+        let path = ["layers", "0", "norm", "gamma"].map(str::to_owned);
+        assert_eq!(TABLE.foreign_name(&path), "model.layers.0.layer_norm.weight");
+    }
+
+    #[test]
+    fn only_listed_names_are_known_to_be_unused() {
+        for name in ["model.cls_token", "model.position.conv.bias", "model.layers.0.bn.num_batches_tracked"] {
+            assert!(TABLE.is_known_unused(name), "{name}");
+        }
+        for name in ["model.cls_token2", "model.positions", "num_batches_tracked"] {
+            assert!(!TABLE.is_known_unused(name), "{name}");
+        }
+    }
+}

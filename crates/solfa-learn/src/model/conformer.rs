@@ -1,0 +1,236 @@
+//! The conformer of MusicFM and MuQ.
+//!
+//! Gulati et al. 2020, "Conformer: Convolution-augmented Transformer for Speech Recognition", arXiv:2005.08100, sec. 2,
+//! as Hugging Face's `Wav2Vec2ConformerEncoder` has it: macaron feed-forward halves, SiLU, batch norm in the
+//! convolution module, rotary positions, and one layer norm after the last layer.
+
+use burn::module::{Module, Param};
+use burn::nn::conv::{Conv1d, Conv1dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig1d};
+use burn::tensor::activation::{sigmoid, silu};
+use burn::tensor::module::linear;
+use burn::tensor::{Bool, Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::{RotaryAngles, RotaryPositions, RotarySelfAttention};
+
+/// Sizes of a conformer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConformerConfig {
+    /// Width of every frame.
+    pub hidden_size: usize,
+    /// Number of layers.
+    pub num_layers: usize,
+    /// Attention heads; divides `hidden_size`.
+    pub num_heads: usize,
+    /// Inner width of the feed-forward halves.
+    pub intermediate_size: usize,
+    /// Taps of the depthwise convolution; odd, so that it is centred.
+    pub depthwise_kernel: usize,
+    /// Added to the variance in the final layer norm. The norms inside the layers always use 1e-5.
+    pub layer_norm_epsilon: f64,
+    /// Base of the rotary positions' wavelengths.
+    pub rotary_base: f64,
+}
+
+impl ConformerConfig {
+    /// Checks that the sizes fit each other.
+    ///
+    /// # Errors
+    /// A sentence with the size, what was expected and what was found.
+    pub fn validate(&self) -> Result<(), String> {
+        /// Far above any published model: a larger size in a file is damage, and would only exhaust the memory.
+        const LARGEST: usize = 1 << 16;
+        let sizes = [
+            ("hidden_size", self.hidden_size),
+            ("num_layers", self.num_layers),
+            ("num_heads", self.num_heads),
+            ("intermediate_size", self.intermediate_size),
+            ("depthwise_kernel", self.depthwise_kernel),
+        ];
+        for (name, size) in sizes {
+            if !(1..=LARGEST).contains(&size) {
+                return Err(format!("{name}: expected 1 to {LARGEST}, found {size}"));
+            }
+        }
+        if !self.hidden_size.is_multiple_of(2 * self.num_heads) {
+            return Err(format!(
+                "hidden_size: expected an even width for each of {} heads, found {} in all",
+                self.num_heads, self.hidden_size
+            ));
+        }
+        if self.depthwise_kernel.is_multiple_of(2) {
+            return Err(format!("depthwise_kernel: expected an odd number of taps, found {}", self.depthwise_kernel));
+        }
+        for (name, value) in [("layer_norm_epsilon", self.layer_norm_epsilon), ("rotary_base", self.rotary_base)] {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(format!("{name}: expected a number above 0, found {value}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Layers, and the norm after the last of them.
+#[derive(Module, Debug)]
+pub struct Conformer {
+    layers: Vec<ConformerLayer>,
+    norm: LayerNorm,
+    positions: RotaryPositions,
+}
+
+impl Conformer {
+    /// A conformer with random weights.
+    pub fn new(config: &ConformerConfig, device: &Device) -> Self {
+        Self {
+            layers: (0..config.num_layers).map(|_| ConformerLayer::new(config, device)).collect(),
+            norm: LayerNormConfig::new(config.hidden_size).with_epsilon(config.layer_norm_epsilon).init(device),
+            positions: RotaryPositions::new(config.hidden_size / config.num_heads, config.rotary_base, device),
+        }
+    }
+
+    /// The input of the first layer, then the output of every layer; the last one is normed.
+    ///
+    /// Frames of padding are set to zero before the first layer and nobody attends to them. The convolution modules
+    /// still see those zeros and what earlier layers made of them, as in the reference.
+    ///
+    /// # Shapes
+    /// - input and every output: `[batch, frames, hidden_size]`
+    /// - padding: `[batch, frames]`, true where a frame is padding
+    pub fn forward(&self, input: Tensor<3>, padding: Option<Tensor<2, Bool>>) -> Vec<Tensor<3>> {
+        let angles = self.positions.angles(input.dims()[1]);
+        let mut hidden = match &padding {
+            Some(padding) => input.mask_fill(padding.clone().unsqueeze_dim::<3>(2), 0.0),
+            None => input,
+        };
+        let mut hidden_states = Vec::with_capacity(self.layers.len() + 1);
+        for layer in &self.layers {
+            hidden_states.push(hidden.clone());
+            hidden = layer.forward(hidden, &angles, padding.as_ref());
+        }
+        hidden_states.push(self.norm.forward(hidden));
+        hidden_states
+    }
+}
+
+/// Half a feed-forward, attention, convolution, half a feed-forward, norm.
+#[derive(Module, Debug)]
+pub struct ConformerLayer {
+    feed_forward1_norm: LayerNorm,
+    feed_forward1: FeedForward,
+    attention_norm: LayerNorm,
+    attention: RotarySelfAttention,
+    convolution: ConvolutionModule,
+    feed_forward2_norm: LayerNorm,
+    feed_forward2: FeedForward,
+    final_norm: LayerNorm,
+}
+
+impl ConformerLayer {
+    /// A layer with random weights.
+    pub fn new(config: &ConformerConfig, device: &Device) -> Self {
+        let norm = || LayerNormConfig::new(config.hidden_size).init(device);
+        Self {
+            feed_forward1_norm: norm(),
+            feed_forward1: FeedForward::new(config, device),
+            attention_norm: norm(),
+            attention: RotarySelfAttention::new(config.hidden_size, config.num_heads, device),
+            convolution: ConvolutionModule::new(config, device),
+            feed_forward2_norm: norm(),
+            feed_forward2: FeedForward::new(config, device),
+            final_norm: norm(),
+        }
+    }
+
+    /// # Shapes
+    /// - input and output: `[batch, frames, hidden_size]`
+    /// - padding: `[batch, frames]`
+    pub fn forward(&self, input: Tensor<3>, angles: &RotaryAngles, padding: Option<&Tensor<2, Bool>>) -> Tensor<3> {
+        let hidden = self.feed_forward1.forward(self.feed_forward1_norm.forward(input.clone())) * 0.5 + input;
+        let hidden = self.attention.forward(self.attention_norm.forward(hidden.clone()), angles, padding) + hidden;
+        let hidden = self.convolution.forward(hidden.clone()) + hidden;
+        let hidden = self.feed_forward2.forward(self.feed_forward2_norm.forward(hidden.clone())) * 0.5 + hidden;
+        self.final_norm.forward(hidden)
+    }
+}
+
+/// Linear, SiLU, Linear.
+#[derive(Module, Debug)]
+struct FeedForward {
+    expand: Linear,
+    contract: Linear,
+}
+
+impl FeedForward {
+    fn new(config: &ConformerConfig, device: &Device) -> Self {
+        Self {
+            expand: LinearConfig::new(config.hidden_size, config.intermediate_size).init(device),
+            contract: LinearConfig::new(config.intermediate_size, config.hidden_size).init(device),
+        }
+    }
+
+    /// `[batch, frames, hidden_size]` in and out.
+    fn forward(&self, input: Tensor<3>) -> Tensor<3> {
+        self.contract.forward(silu(self.expand.forward(input)))
+    }
+}
+
+/// Layer norm, pointwise convolution with a gated linear unit, depthwise convolution, batch norm, SiLU, pointwise
+/// convolution; no biases in the convolutions.
+#[derive(Module, Debug)]
+struct ConvolutionModule {
+    norm: LayerNorm,
+    pointwise_in: PointwiseConv,
+    depthwise: Conv1d,
+    batch_norm: BatchNorm,
+    pointwise_out: PointwiseConv,
+}
+
+impl ConvolutionModule {
+    fn new(config: &ConformerConfig, device: &Device) -> Self {
+        let dim = config.hidden_size;
+        let reach = config.depthwise_kernel / 2;
+        Self {
+            norm: LayerNormConfig::new(dim).init(device),
+            pointwise_in: PointwiseConv::new(dim, 2 * dim, device),
+            depthwise: Conv1dConfig::new(dim, dim, config.depthwise_kernel)
+                .with_groups(dim)
+                .with_padding(PaddingConfig1d::Explicit(reach, reach))
+                .with_bias(false)
+                .init(device),
+            batch_norm: BatchNormConfig::new(dim).init(device),
+            pointwise_out: PointwiseConv::new(dim, dim, device),
+        }
+    }
+
+    /// `[batch, frames, hidden_size]` in and out.
+    fn forward(&self, input: Tensor<3>) -> Tensor<3> {
+        let dim = input.dims()[2];
+        let doubled = self.pointwise_in.forward(self.norm.forward(input));
+        let gated = doubled.clone().narrow(2, 0, dim) * sigmoid(doubled.narrow(2, dim, dim));
+        // [batch, frames, dim] -> [batch, dim, frames]
+        let convolved = self.batch_norm.forward(self.depthwise.forward(gated.swap_dims(1, 2)));
+        self.pointwise_out.forward(silu(convolved).swap_dims(1, 2))
+    }
+}
+
+/// A convolution of one tap without bias: a linear layer that keeps its weight in the convolution's shape.
+#[derive(Module, Debug)]
+struct PointwiseConv {
+    /// `[output, input, 1]`
+    weight: Param<Tensor<3>>,
+}
+
+impl PointwiseConv {
+    fn new(input_dim: usize, output_dim: usize, device: &Device) -> Self {
+        Self { weight: Conv1dConfig::new(input_dim, output_dim, 1).with_bias(false).init(device).weight }
+    }
+
+    /// `[batch, frames, input]` -> `[batch, frames, output]`.
+    fn forward(&self, input: Tensor<3>) -> Tensor<3> {
+        let weight = self.weight.val();
+        let [output_dim, input_dim, _] = weight.dims();
+        linear(input, weight.reshape([output_dim, input_dim]).transpose(), None)
+    }
+}

@@ -1,0 +1,98 @@
+//! The network that MusicFM and MuQ share: a mel spectrogram, convolutional subsampling, a conformer, and a head that
+//! predicts tokens.
+//!
+//! Won et al. 2023 (MusicFM), arXiv:2311.03318; Zhu et al. 2025 (MuQ), arXiv:2501.01108, sec. 3. The two differ in what
+//! they predict ([`crate::targets`]), not in the network.
+
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{Bool, Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::{Conformer, ConformerConfig, Conv2dSubsampling};
+
+/// Sizes of the network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MelConformerConfig {
+    /// Bands of the spectrogram; a multiple of 4.
+    pub num_mels: usize,
+    /// Channels of the convolutional front end.
+    pub conv_channels: usize,
+    /// Strides over time of the front end's two blocks: `[2, 2]` for 25 frames per second, `[2, 1]` for 50.
+    pub time_strides: [usize; 2],
+    /// The conformer.
+    pub conformer: ConformerConfig,
+    /// Width of the head: all codes of all codebooks.
+    pub num_logits: usize,
+}
+
+impl MelConformerConfig {
+    /// Checks that the sizes fit each other.
+    ///
+    /// # Errors
+    /// A sentence with the size, what was expected and what was found.
+    pub fn validate(&self) -> Result<(), String> {
+        /// Far above any published model: a larger size in a file is damage, and would only exhaust the memory.
+        const LARGEST: usize = 1 << 20;
+        let sizes =
+            [("num_mels", self.num_mels), ("conv_channels", self.conv_channels), ("num_logits", self.num_logits)];
+        for (name, size) in sizes {
+            if !(1..=LARGEST).contains(&size) {
+                return Err(format!("{name}: expected 1 to {LARGEST}, found {size}"));
+            }
+        }
+        if !self.num_mels.is_multiple_of(4) {
+            return Err(format!("num_mels: expected a multiple of 4, found {}", self.num_mels));
+        }
+        self.conformer.validate()
+    }
+}
+
+/// A mel spectrogram to all hidden states and to the logits of its tokens.
+#[derive(Module, Debug)]
+pub struct MelConformer {
+    subsampling: Conv2dSubsampling,
+    conformer: Conformer,
+    head: Linear,
+}
+
+impl MelConformer {
+    /// A network with random weights.
+    pub fn new(config: &MelConformerConfig, device: &Device) -> Self {
+        let hidden_size = config.conformer.hidden_size;
+        Self {
+            subsampling: Conv2dSubsampling::new(
+                config.conv_channels,
+                config.num_mels,
+                config.time_strides,
+                hidden_size,
+                device,
+            ),
+            conformer: Conformer::new(&config.conformer, device),
+            head: LinearConfig::new(hidden_size, config.num_logits).init(device),
+        }
+    }
+
+    /// All hidden states: layer 0 is the front end's output, layer `i` the output of the `i`-th conformer layer, the
+    /// last one normed.
+    ///
+    /// # Shapes
+    /// - spectrogram: `[batch, mels, frames]`, normalised
+    /// - every hidden state: `[batch, output frames, hidden_size]`
+    /// - padding: `[batch, output frames]`, true where an output frame is padding. It reaches attention only: the
+    ///   front end and the convolution modules see the padded frames, as in the reference, so a padded clip does not
+    ///   give exactly what the clip alone gives
+    pub fn forward(&self, spectrogram: Tensor<3>, padding: Option<Tensor<2, Bool>>) -> Vec<Tensor<3>> {
+        self.conformer.forward(self.subsampling.forward(spectrogram), padding)
+    }
+
+    /// Logits of all codes of all codebooks, codebook after codebook.
+    ///
+    /// # Shapes
+    /// - last_hidden_state: `[batch, frames, hidden_size]`
+    /// - output: `[batch, frames, num_logits]`
+    pub fn logits(&self, last_hidden_state: Tensor<3>) -> Tensor<3> {
+        self.head.forward(last_hidden_state)
+    }
+}

@@ -1,0 +1,15 @@
+//! Networks. Each returns all of its layers, as its paper numbers them.
+
+mod attention;
+mod conformer;
+mod conv_subsampling;
+mod mel_conformer;
+mod rotary;
+mod weight_norm;
+
+pub use attention::RotarySelfAttention;
+pub use conformer::{Conformer, ConformerConfig, ConformerLayer};
+pub use conv_subsampling::{Conv2dSubsampling, ResidualConvBlock};
+pub use mel_conformer::{MelConformer, MelConformerConfig};
+pub use rotary::{RotaryAngles, RotaryPositions};
+pub use weight_norm::WeightNormLinear;

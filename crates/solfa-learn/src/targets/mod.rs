@@ -1,0 +1,32 @@
+//! What is predicted in pre-training: discrete tokens of the sound.
+
+mod mel_rvq;
+mod random_projection;
+mod stack;
+
+pub use mel_rvq::{Quantized, ResidualVectorQuantizer, ResidualVectorQuantizerConfig};
+pub use random_projection::{RandomProjectionQuantizer, RandomProjectionQuantizerConfig};
+pub use stack::stack_frames;
+
+use burn::tensor::{Int, Tensor};
+
+/// Scales every vector to length 1; a vector of zeros stays zero.
+fn l2_normalize<const D: usize>(vectors: Tensor<D>) -> Tensor<D> {
+    /// The smallest length divided by, as in `torch.nn.functional.normalize`.
+    const MINIMUM_LENGTH: f64 = 1e-12;
+    let lengths = vectors.clone().square().sum_dim(D - 1).sqrt().clamp_min(MINIMUM_LENGTH);
+    vectors / lengths
+}
+
+/// The code nearest to each latent, both scaled to length 1: the largest cosine, and the lowest number among equals.
+///
+/// # Shapes
+/// - latents: `[batch, frames, code_dim]`
+/// - codebook: `[codes, code_dim]`
+/// - output: `[batch, frames]`, code numbers
+fn nearest_codes(latents: Tensor<3>, codebook: Tensor<2>) -> Tensor<2, Int> {
+    let [batch, frames, code_dim] = latents.dims();
+    let latents = l2_normalize(latents.reshape([batch * frames, code_dim]));
+    let similarity = latents.matmul(l2_normalize(codebook).transpose());
+    similarity.argmax(1).reshape([batch, frames])
+}
