@@ -15,3 +15,4 @@ pub use error::AudioError;
 pub use resample::{Resampled, Resampler, resample};
 pub use source::{MonoSource, WaveformSource};
 pub use waveform::Waveform;
+pub use windows::{Tail, Window, WindowError, WindowLength, WindowPlan, WindowPosition, WindowStream};
