@@ -12,5 +12,7 @@ mod waveform;
 mod windows;
 
 pub use error::AudioError;
+pub use resample::{Resampled, Resampler, resample};
 pub use source::{MonoSource, WaveformSource};
 pub use waveform::Waveform;
+pub use windows::{Tail, Window, WindowError, WindowLength, WindowPlan, WindowPosition, WindowStream};

@@ -1,0 +1,413 @@
+//! Where windows start and end.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::encoder::EncoderSpec;
+
+/// What happens to the end of a recording, where no full window is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tail {
+    /// The last window is filled up with zeros, and frames that lie wholly in the zeros are dropped.
+    Pad,
+    /// A last window that is not full is left out. A recording shorter than one window has no window at all.
+    Drop,
+    /// The last window starts earlier, so that it ends where the recording ends. A recording shorter than one window is
+    /// one window of its own length. No sound is lost and none is invented.
+    #[default]
+    Overlap,
+}
+
+impl Tail {
+    /// Every policy.
+    pub const ALL: [Self; 3] = [Self::Pad, Self::Drop, Self::Overlap];
+
+    /// The name on the command line and in metadata.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pad => "pad",
+            Self::Drop => "drop",
+            Self::Overlap => "overlap",
+        }
+    }
+}
+
+impl fmt::Display for Tail {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+impl FromStr for Tail {
+    type Err = String;
+
+    /// Reads a [`Tail::name`].
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|tail| tail.name() == text.trim())
+            .ok_or_else(|| format!("`{text}` is not a way to treat the tail: expected `overlap`, `pad` or `drop`"))
+    }
+}
+
+/// How long windows shall be.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum WindowLength {
+    /// The length that the encoder was trained on: [`EncoderSpec::default_window_seconds`].
+    #[default]
+    Default,
+    /// This many seconds.
+    Seconds(f64),
+    /// The whole recording is one window, however long.
+    Whole,
+}
+
+/// Why recordings cannot be cut as was asked.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum WindowError {
+    /// A length that is no length.
+    #[error("a {what} of {seconds} s is impossible: give seconds above 0 and up to {MAXIMUM_SECONDS}")]
+    Seconds {
+        /// `window` or `hop`.
+        what: &'static str,
+        /// The value given.
+        seconds: f64,
+    },
+    /// The window is shorter than the shortest clip that the encoder takes.
+    #[error(
+        "a window of {seconds} s ({samples} samples) is too short for the encoder: it needs at least {minimum} samples, \
+         {:.3} s",
+        *minimum as f64 / f64::from(*sample_rate)
+    )]
+    TooShort {
+        /// The value given.
+        seconds: f64,
+        /// The window in samples, rounded to whole frames.
+        samples: usize,
+        /// Samples that the encoder needs.
+        minimum: usize,
+        /// The rate that both are counted at, in Hz.
+        sample_rate: u32,
+    },
+    /// The hop is longer than the window, so sound between windows would be skipped.
+    #[error(
+        "a hop of {hop_seconds} s is longer than the window of {window_seconds} s and would skip sound: give a hop of at \
+         most the window"
+    )]
+    HopTooLong {
+        /// The hop, rounded to whole frames, in seconds.
+        hop_seconds: f64,
+        /// The window, rounded to whole frames, in seconds.
+        window_seconds: f64,
+    },
+    /// A hop is given, but the whole recording is one window.
+    #[error("a hop of {hop_seconds} s has no meaning where the whole recording is one window: leave it out")]
+    HopOfWhole {
+        /// The value given.
+        hop_seconds: f64,
+    },
+}
+
+/// No window is longer than eleven days; a larger number is a mistake.
+const MAXIMUM_SECONDS: f64 = 1e6;
+
+/// How recordings are cut into windows for one encoder. All lengths are whole numbers of frames of every layer (the
+/// encoder's grid).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowPlan {
+    sample_rate: u32,
+    lengths: Option<Lengths>,
+    grid_samples: usize,
+    minimum_samples: usize,
+    tail: Tail,
+}
+
+/// Length of windows and way from one to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lengths {
+    window_samples: usize,
+    hop_samples: usize,
+}
+
+impl WindowPlan {
+    /// Windows of `window` that start every `hop_seconds`, both rounded to the nearest whole number of frames of every
+    /// layer, but at least one.
+    ///
+    /// Without `hop_seconds`, windows follow each other without overlap; except for an encoder whose frames depend on a
+    /// finite stretch of sound ([`EncoderSpec::context_samples`]), where they overlap by twice that stretch, so that the
+    /// stitched frames are exactly those of the whole recording.
+    ///
+    /// # Errors
+    /// [`WindowError`] for seconds that are not a positive number, a window that the encoder cannot take, or a hop
+    /// longer than the window.
+    pub fn new(
+        spec: &EncoderSpec,
+        window: WindowLength,
+        hop_seconds: Option<f64>,
+        tail: Tail,
+    ) -> Result<Self, WindowError> {
+        let lengths = match window {
+            WindowLength::Default => Some(Lengths::new(spec, spec.default_window_seconds, hop_seconds)?),
+            WindowLength::Seconds(seconds) => Some(Lengths::new(spec, seconds, hop_seconds)?),
+            WindowLength::Whole => match hop_seconds {
+                None => None,
+                Some(hop_seconds) => return Err(WindowError::HopOfWhole { hop_seconds }),
+            },
+        };
+        Ok(Self {
+            sample_rate: spec.sample_rate,
+            lengths,
+            grid_samples: spec.grid_samples(),
+            minimum_samples: spec.minimum_samples,
+            tail,
+        })
+    }
+
+    /// The rate that all samples are counted at, in Hz.
+    pub fn sample_rate(&self) -> u32 {
+        self.sample_rate
+    }
+
+    /// Samples of a full window; `None` where the whole recording is one window.
+    pub fn window_samples(&self) -> Option<usize> {
+        self.lengths.map(|lengths| lengths.window_samples)
+    }
+
+    /// Samples from the start of one window to the start of the next; `None` where the whole recording is one window.
+    pub fn hop_samples(&self) -> Option<usize> {
+        self.lengths.map(|lengths| lengths.hop_samples)
+    }
+
+    /// What happens to the end of a recording.
+    pub fn tail(&self) -> Tail {
+        self.tail
+    }
+
+    /// Samples that have to be in sight from the start of a window, for the next window to be known without knowing
+    /// where the recording ends.
+    pub(super) fn sight_samples(&self) -> Option<u64> {
+        self.lengths.map(|lengths| lengths.window_samples as u64 + lengths.hop_samples as u64)
+    }
+
+    /// The first window of a recording of `num_samples`.
+    pub(super) fn first_span(&self, num_samples: u64) -> Option<Span> {
+        if num_samples == 0 {
+            return None;
+        }
+        match self.lengths {
+            Some(lengths) if num_samples >= lengths.window_samples as u64 => Some(lengths.full_span(0)),
+            Some(_) if self.tail == Tail::Drop => None,
+            _ => Some(Span { start: 0, end: num_samples, is_tail: true }),
+        }
+    }
+
+    /// The window after `span` in a recording of `num_samples`, or `None` where `span` is the last.
+    pub(super) fn span_after(&self, span: Span, num_samples: u64) -> Option<Span> {
+        let lengths = self.lengths?;
+        if span.is_tail || num_samples <= span.end {
+            return None;
+        }
+        let next = lengths.full_span(span.start + lengths.hop_samples as u64);
+        if num_samples >= next.end {
+            return Some(next);
+        }
+        match self.tail {
+            Tail::Drop => None,
+            Tail::Pad => Some(Span { start: next.start, end: num_samples, is_tail: true }),
+            Tail::Overlap => {
+                let grid = self.grid_samples as u64;
+                let mut start = (num_samples - lengths.window_samples as u64).next_multiple_of(grid);
+                if num_samples - start < self.minimum_samples as u64 {
+                    // The window is hardly longer than the encoder's minimum: rather a little more than it than less.
+                    start -= grid;
+                }
+                Some(Span { start, end: num_samples, is_tail: true })
+            }
+        }
+    }
+}
+
+impl Lengths {
+    fn new(spec: &EncoderSpec, window_seconds: f64, hop_seconds: Option<f64>) -> Result<Self, WindowError> {
+        let window_samples = on_grid(spec, "window", window_seconds)?;
+        if window_samples < spec.minimum_samples {
+            return Err(WindowError::TooShort {
+                seconds: window_seconds,
+                samples: window_samples,
+                minimum: spec.minimum_samples,
+                sample_rate: spec.sample_rate,
+            });
+        }
+        let hop_samples = match (hop_seconds, spec.context_samples) {
+            (Some(hop_seconds), _) => on_grid(spec, "hop", hop_seconds)?,
+            (None, Some(context)) => {
+                let overlap = (2 * context).next_multiple_of(spec.grid_samples());
+                if overlap < window_samples { window_samples - overlap } else { window_samples }
+            }
+            (None, None) => window_samples,
+        };
+        if hop_samples > window_samples {
+            let seconds = |samples: usize| samples as f64 / f64::from(spec.sample_rate);
+            return Err(WindowError::HopTooLong {
+                hop_seconds: seconds(hop_samples),
+                window_seconds: seconds(window_samples),
+            });
+        }
+        Ok(Self { window_samples, hop_samples })
+    }
+
+    fn full_span(self, start: u64) -> Span {
+        Span { start, end: start + self.window_samples as u64, is_tail: false }
+    }
+}
+
+/// Seconds as the nearest whole number of grid steps, at least one, in samples.
+fn on_grid(spec: &EncoderSpec, what: &'static str, seconds: f64) -> Result<usize, WindowError> {
+    if !(seconds > 0.0 && seconds <= MAXIMUM_SECONDS) {
+        return Err(WindowError::Seconds { what, seconds });
+    }
+    let grid = spec.grid_samples();
+    let steps = (seconds * f64::from(spec.sample_rate) / grid as f64).round().max(1.0);
+    Ok((steps as usize).saturating_mul(grid))
+}
+
+/// The part of a recording that one window covers, in samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// Whether this window exists only because the recording ends; nothing comes after it.
+    pub(super) is_tail: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoder::LayerSpec;
+
+    /// Layers of 4 and 6 samples a frame, so a grid of 12, at 100 Hz.
+    fn spec(minimum_samples: usize, context_samples: Option<usize>) -> EncoderSpec {
+        let layer = |hop_samples| LayerSpec { name: "toy".into(), dim: 1, hop_samples };
+        EncoderSpec {
+            name: "toy".into(),
+            identity: "toy".into(),
+            weights_sha256: None,
+            sample_rate: 100,
+            layers: vec![layer(4), layer(6)],
+            minimum_samples,
+            context_samples,
+            default_window_seconds: 1.2,
+        }
+    }
+
+    fn spans(plan: &WindowPlan, num_samples: u64) -> Vec<(u64, u64)> {
+        let mut spans = Vec::new();
+        let mut next = plan.first_span(num_samples);
+        while let Some(span) = next {
+            spans.push((span.start, span.end));
+            next = plan.span_after(span, num_samples);
+        }
+        spans
+    }
+
+    #[test]
+    fn hand_worked_windows_without_overlap() {
+        let plan = |tail| WindowPlan::new(&spec(1, None), WindowLength::Default, None, tail).unwrap();
+        for (num_samples, pad, drop, overlap) in [
+            (0, vec![], vec![], vec![]),
+            (1, vec![(0, 1)], vec![], vec![(0, 1)]),
+            (119, vec![(0, 119)], vec![], vec![(0, 119)]),
+            (120, vec![(0, 120)], vec![(0, 120)], vec![(0, 120)]),
+            (121, vec![(0, 120), (120, 121)], vec![(0, 120)], vec![(0, 120), (12, 121)]),
+            (132, vec![(0, 120), (120, 132)], vec![(0, 120)], vec![(0, 120), (12, 132)]),
+            (239, vec![(0, 120), (120, 239)], vec![(0, 120)], vec![(0, 120), (120, 239)]),
+            (240, vec![(0, 120), (120, 240)], vec![(0, 120), (120, 240)], vec![(0, 120), (120, 240)]),
+        ] {
+            assert_eq!(spans(&plan(Tail::Pad), num_samples), pad, "pad {num_samples}");
+            assert_eq!(spans(&plan(Tail::Drop), num_samples), drop, "drop {num_samples}");
+            assert_eq!(spans(&plan(Tail::Overlap), num_samples), overlap, "overlap {num_samples}");
+        }
+    }
+
+    #[test]
+    fn hand_worked_windows_with_overlap() {
+        let plan = |tail| WindowPlan::new(&spec(1, None), WindowLength::Seconds(0.48), Some(0.24), tail).unwrap();
+        assert_eq!(spans(&plan(Tail::Overlap), 96), [(0, 48), (24, 72), (48, 96)]);
+        assert_eq!(spans(&plan(Tail::Overlap), 100), [(0, 48), (24, 72), (48, 96), (60, 100)]);
+        assert_eq!(spans(&plan(Tail::Pad), 100), [(0, 48), (24, 72), (48, 96), (72, 100)]);
+        assert_eq!(spans(&plan(Tail::Drop), 100), [(0, 48), (24, 72), (48, 96)]);
+    }
+
+    #[test]
+    fn the_last_window_is_never_below_the_minimum() {
+        let plan = WindowPlan::new(&spec(47, None), WindowLength::Seconds(0.48), None, Tail::Overlap).unwrap();
+        assert_eq!(spans(&plan, 49), [(0, 48), (0, 49)]);
+        assert_eq!(spans(&plan, 59), [(0, 48), (12, 59)]);
+        for num_samples in 48..500 {
+            assert!(spans(&plan, num_samples).iter().all(|(start, end)| end - start >= 47), "{num_samples}");
+        }
+    }
+
+    #[test]
+    fn the_whole_recording_is_one_window_whatever_the_tail() {
+        for tail in Tail::ALL {
+            let plan = WindowPlan::new(&spec(1, None), WindowLength::Whole, None, tail).unwrap();
+            assert_eq!((plan.window_samples(), plan.hop_samples()), (None, None));
+            assert_eq!(spans(&plan, 1_000_003), [(0, 1_000_003)]);
+        }
+    }
+
+    #[test]
+    fn lengths_are_whole_frames_of_every_layer() {
+        let plan = |window, hop| {
+            let plan = WindowPlan::new(&spec(1, None), WindowLength::Seconds(window), hop, Tail::Pad).unwrap();
+            (plan.window_samples().unwrap(), plan.hop_samples().unwrap())
+        };
+        assert_eq!(plan(1.0, None), (96, 96));
+        assert_eq!(plan(1.03, Some(0.5)), (108, 48));
+        assert_eq!(plan(0.001, Some(0.001)), (12, 12));
+    }
+
+    #[test]
+    fn a_finite_context_makes_windows_overlap_by_twice_as_much() {
+        let hop = |context| {
+            let spec = spec(1, Some(context));
+            WindowPlan::new(&spec, WindowLength::Default, None, Tail::Overlap).unwrap().hop_samples()
+        };
+        assert_eq!(hop(0), Some(120));
+        assert_eq!(hop(1), Some(108));
+        assert_eq!(hop(12), Some(96));
+        assert_eq!(hop(13), Some(84));
+        assert_eq!(hop(60), Some(120), "no overlap is possible: as without context");
+    }
+
+    #[test]
+    fn impossible_lengths_are_errors_with_values() {
+        let plan = |window, hop| WindowPlan::new(&spec(30, None), window, hop, Tail::Overlap).unwrap_err().to_string();
+        for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e300] {
+            assert!(plan(WindowLength::Seconds(seconds), None).contains("window"), "{seconds}");
+            assert!(plan(WindowLength::Default, Some(seconds)).contains("hop"), "{seconds}");
+        }
+        assert_eq!(
+            plan(WindowLength::Seconds(0.2), None),
+            "a window of 0.2 s (24 samples) is too short for the encoder: it needs at least 30 samples, 0.300 s"
+        );
+        assert!(
+            plan(WindowLength::Default, Some(2.0)).starts_with("a hop of 2.04 s is longer than the window of 1.2 s")
+        );
+        assert!(plan(WindowLength::Whole, Some(2.0)).contains("leave it out"));
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        for tail in Tail::ALL {
+            assert_eq!(tail.name().parse(), Ok(tail));
+            assert_eq!(serde_json::to_string(&tail).unwrap(), format!("\"{tail}\""));
+        }
+        assert_eq!(Tail::default(), Tail::Overlap);
+        assert!("wrap".parse::<Tail>().unwrap_err().contains("overlap"));
+    }
+}

@@ -1,1 +1,0 @@
-//! Runs an encoder over a recording of any length.
