@@ -21,8 +21,7 @@ pub(super) fn seems_to_carry_sbr(packet: &[u8]) -> bool {
 
     let total_bits = 8 * packet.len();
     let read = |position: usize, width: usize| {
-        (position..position + width)
-            .fold(0, |value, bit| value << 1 | u32::from(packet[bit / 8] >> (7 - bit % 8) & 1))
+        (position..position + width).fold(0, |value, bit| value << 1 | u32::from(packet[bit / 8] >> (7 - bit % 8) & 1))
     };
     // Up to 7 zeros pad the packet after its end marker; the marker is ones.
     let Some(zeros) = (0..total_bits.min(8)).find(|zeros| read(total_bits - 1 - zeros, 1) == 1) else { return false };
@@ -60,7 +59,9 @@ mod tests {
         write(kind, 4);
         (0..8 * count - 4).for_each(|bit| write((bit % 3 == 0).into(), 1));
         write(7, 3);
-        bits.chunks(8).map(|byte| byte.iter().enumerate().fold(0, |sum, (i, &bit)| sum | (bit as u8) << (7 - i))).collect()
+        bits.chunks(8)
+            .map(|byte| byte.iter().enumerate().fold(0, |sum, (i, &bit)| sum | (bit as u8) << (7 - i)))
+            .collect()
     }
 
     #[test]

@@ -22,7 +22,7 @@ use symphonia::core::units::{Duration, Timestamp};
 use super::ffmpeg::{FfmpegSource, find_ffmpeg};
 use super::mixdown::mix_down;
 use super::sniff::{Content, sniff};
-use super::{AudioError, MonoSource, Waveform, aac, mp4, mpeg};
+use super::{AudioError, MonoSource, Waveform, aac, mp4, mpeg, ogg};
 
 /// Opens a recording to be decoded as it is read, in memory that does not grow with its length.
 ///
@@ -142,6 +142,8 @@ struct ContainerPackets {
     ahead: VecDeque<Packet>,
     /// Samples that the header of this part of the file promises, where that can be relied on.
     expected: Option<u64>,
+    /// Whether the header says that the sound goes on to the end of the file.
+    ends_with_file: bool,
     /// Samples decoded of this part of the file. Only chained Ogg files have several parts.
     decoded: u64,
 }
@@ -202,7 +204,9 @@ impl NativeSource {
     }
 
     fn open_container(path: &Path, file: File, name: &str) -> Result<Self, Refusal> {
-        let mut for_edits = file.try_clone().map_err(|source| AudioError::Io { path: path.to_path_buf(), source })?;
+        let io_error = |source| AudioError::Io { path: path.to_path_buf(), source };
+        // The clone of a handle shares its position; a second handle has its own.
+        let mut for_seeking = File::open(path).map_err(io_error)?;
         let stream = MediaSourceStream::new(Box::new(file), MediaSourceStreamOptions::default());
         let mut format = symphonia::default::get_probe()
             .probe(&Default::default(), stream, FormatOptions::default(), MetadataOptions::default())
@@ -216,12 +220,13 @@ impl NativeSource {
         let Some(track) = format.default_track(TrackType::Audio).or_else(|| format.first_track(TrackType::Audio))
         else {
             // A track that Symphonia knows nothing of may be sound.
-            return Err(if format.tracks().is_empty() || format.tracks().iter().any(|track| track.codec_params.is_none())
-            {
-                Refusal::Foreign(format!("{name} with a codec that is not known here"))
-            } else {
-                unsupported(path, format!("{name} without an audio track")).into()
-            });
+            return Err(
+                if format.tracks().is_empty() || format.tracks().iter().any(|track| track.codec_params.is_none()) {
+                    Refusal::Foreign(format!("{name} with a codec that is not known here"))
+                } else {
+                    unsupported(path, format!("{name} without an audio track")).into()
+                },
+            );
         };
         let Some(parameters) = track.codec_params.as_ref().and_then(|parameters| parameters.audio()).cloned() else {
             return Err(Refusal::Foreign(format!("{name} with a codec that is not known here")));
@@ -242,12 +247,13 @@ impl NativeSource {
         };
         let track_id = track.id;
         let num_frames = track.num_frames;
+        let first_position = u64::try_from(track.start_ts.get()).unwrap_or(0);
         let trim = if name == "MP4" {
-            let edit = mp4::edit_of_track(&mut for_edits, track_id)
-                .map_err(|source| AudioError::Io { path: path.to_path_buf(), source })?;
+            let edit = mp4::edit_of_track(&mut for_seeking, track_id).map_err(io_error)?;
             edit.map_or(Trim::default(), |edit| {
-                let samples =
-                    |ticks: u64| (u128::from(ticks) * u128::from(sample_rate) / u128::from(edit.ticks_per_second)) as u64;
+                let samples = |ticks: u64| {
+                    (u128::from(ticks) * u128::from(sample_rate) / u128::from(edit.ticks_per_second)) as u64
+                };
                 let start = samples(edit.start);
                 // The sample table can end before the edit does.
                 let end = edit.end.map(samples).into_iter().chain(num_frames).min();
@@ -256,7 +262,11 @@ impl NativeSource {
         } else {
             Trim::default()
         };
-        let expected = expected_samples(format.as_ref(), &parameters, num_frames);
+        let mut expected = expected_samples(format.as_ref(), &parameters, num_frames);
+        if format.format_info().format == FORMAT_ID_OGG {
+            let position = ogg::last_granule_position(&mut for_seeking, track_id).map_err(io_error)?;
+            expected = expected.max(position.map(|position| position.saturating_sub(first_position)));
+        }
         let mut ahead = VecDeque::new();
         if parameters.codec == CODEC_ID_AAC && sample_rate <= aac::MAXIMUM_CORE_RATE {
             ahead = read_ahead(format.as_mut(), track_id);
@@ -266,7 +276,9 @@ impl NativeSource {
             }
         }
         let hint = trim.length.or(expected);
-        let packets = Packets::Container(ContainerPackets { format, track_id, ahead, expected, decoded: 0 });
+        let ends_with_file = format.format_info().format == FORMAT_ID_WAVE && num_frames.is_none();
+        let packets = ContainerPackets { format, track_id, ahead, expected, ends_with_file, decoded: 0 };
+        let packets = Packets::Container(packets);
         Ok(Self::new(path, packets, decoder, sample_rate, hint, trim))
     }
 
@@ -337,7 +349,8 @@ impl NativeSource {
         let buffer = match self.decoder.decode(packet) {
             Ok(buffer) => buffer,
             Err(error) => {
-                let is_forgiven = matches!(&self.packets, Packets::Mpeg(mpeg) if mpeg.num_frames <= FORGIVEN_MPEG_FRAMES);
+                let is_forgiven =
+                    matches!(&self.packets, Packets::Mpeg(mpeg) if mpeg.num_frames <= FORGIVEN_MPEG_FRAMES);
                 if is_forgiven && matches!(error, SymphoniaError::DecodeError(_) | SymphoniaError::IoError(_)) {
                     return Ok(vec![0.0; packet.dur.get() as usize]);
                 }
@@ -428,11 +441,6 @@ impl ContainerPackets {
         }
         loop {
             match self.format.next_packet() {
-                // A WAV file that ends too early gives empty packets without end.
-                Ok(Some(packet)) if packet.data.is_empty() => {
-                    self.check_length(path, seconds, sample_rate)?;
-                    return Ok(Step::End);
-                }
                 Ok(Some(packet)) if packet.track_id == self.track_id => return Ok(Step::Packet(packet)),
                 Ok(Some(_)) => {}
                 Ok(None) => {
@@ -456,6 +464,9 @@ impl ContainerPackets {
                 }
                 Err(error) => {
                     self.check_length(path, seconds, sample_rate)?;
+                    if self.ends_with_file && is_end_of_file(&error) {
+                        return Ok(Step::End);
+                    }
                     return Err(describe(path, seconds, &error));
                 }
             }
@@ -574,13 +585,15 @@ fn rate_changes(path: &Path, seconds: f64, expected: u32, found: u32) -> AudioEr
     AudioError::Damaged { path: path.to_path_buf(), seconds, reason }
 }
 
+fn is_end_of_file(error: &SymphoniaError) -> bool {
+    matches!(error, SymphoniaError::IoError(source) if source.kind() == io::ErrorKind::UnexpectedEof)
+}
+
 /// What an error of Symphonia means for the file.
 fn describe(path: &Path, seconds: f64, error: &SymphoniaError) -> AudioError {
     let damaged = |reason| AudioError::Damaged { path: path.to_path_buf(), seconds, reason };
     match error {
-        SymphoniaError::IoError(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
-            damaged("the file ends too early".into())
-        }
+        error if is_end_of_file(error) => damaged("the file ends too early".into()),
         // What Symphonia makes up itself carries no number of the system's.
         SymphoniaError::IoError(source) => match source.raw_os_error() {
             Some(code) => AudioError::Io { path: path.to_path_buf(), source: io::Error::from_raw_os_error(code) },

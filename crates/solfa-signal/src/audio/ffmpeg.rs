@@ -204,7 +204,8 @@ fn read_header(stream: &mut impl Read) -> io::Result<(u32, usize)> {
     let mut header = [0; 24];
     stream.read_exact(&mut header)?;
     let (words, _) = header.as_chunks();
-    let [magic, offset, _length, _encoding, sample_rate, channels] = std::array::from_fn(|i| u32::from_be_bytes(words[i]));
+    let [magic, offset, _length, _encoding, sample_rate, channels] =
+        std::array::from_fn(|i| u32::from_be_bytes(words[i]));
     let annotation = offset.checked_sub(header.len() as u32);
     let (true, Some(annotation)) = (magic == u32::from_be_bytes(*b".snd"), annotation) else {
         return Err(io::Error::other("it does not begin with `.snd`"));
@@ -229,7 +230,9 @@ mod tests {
         let mut stream = &good[..];
         assert_eq!(read_header(&mut stream).unwrap(), (48_000, 2));
         assert!(stream.is_empty());
-        for wrong in [[snd + 1, 24, 0, 6, 48_000, 2], [snd, 0, 0, 6, 48_000, 2], [snd, 24, 0, 6, 0, 2], [snd, 24, 0, 6, 1, 0]] {
+        for wrong in
+            [[snd + 1, 24, 0, 6, 48_000, 2], [snd, 0, 0, 6, 48_000, 2], [snd, 24, 0, 6, 0, 2], [snd, 24, 0, 6, 1, 0]]
+        {
             assert!(read_header(&mut &header(wrong)[..]).is_err(), "{wrong:?}");
         }
         assert!(read_header(&mut &good[..20]).is_err());

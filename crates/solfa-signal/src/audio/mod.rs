@@ -10,6 +10,7 @@ mod ffmpeg;
 mod mixdown;
 mod mp4;
 mod mpeg;
+mod ogg;
 mod resample;
 mod sniff;
 mod source;

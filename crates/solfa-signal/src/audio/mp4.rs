@@ -92,7 +92,8 @@ fn children(file: &mut File, parent: Range<u64>) -> io::Result<Vec<([u8; 4], Ran
     let mut position = parent.start;
     while position < parent.end && found.len() < MAXIMUM_BOXES {
         let header = read_at(file, position, 16)?;
-        let (Some(length), Some(name)) = (number(&header, 0, 4), header.get(4..8).and_then(|name| name.try_into().ok()))
+        let (Some(length), Some(name)) =
+            (number(&header, 0, 4), header.get(4..8).and_then(|name| name.try_into().ok()))
         else {
             break;
         };
