@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use fs_err as fs;
+use solfa_signal::features::MelSpectrogram;
 
 use crate::model::{MelConformer, MelConformerConfig};
 use crate::targets::{RandomProjectionQuantizer, ResidualVectorQuantizer};
@@ -41,24 +42,25 @@ enum Family {
     MusicFm(musicfm::MusicFmConfig),
 }
 
-/// A model of the MusicFM and MuQ family: the network, its input's statistics, and its tokenizer.
-#[derive(Debug)]
+/// A model of the MusicFM and MuQ family: what it sees, the network, and its tokenizer.
 pub struct MelConformerModel {
     /// `muq` or `musicfm`.
     pub name: &'static str,
-    /// The network.
-    pub network: MelConformer,
-    /// The network's sizes.
-    pub config: MelConformerConfig,
+    /// The mel spectrogram that it was trained on, in dB.
+    pub mel: MelSpectrogram,
     /// Mean of the training data's mel spectrograms, in dB.
     pub mel_mean: f32,
     /// Standard deviation of the training data's mel spectrograms, in dB.
     pub mel_deviation: f32,
+    /// The network.
+    pub network: MelConformer,
+    /// The network's sizes.
+    pub config: MelConformerConfig,
     /// Consecutive mel frames that make one token.
     pub fold: usize,
     /// What turns the normalised spectrogram into the tokens that the network was trained to predict.
     pub tokenizer: MelTokenizer,
-    /// SHA-256 of the weight files.
+    /// SHA-256 of the weight files: for one file, the hash that the Hugging Face hub shows for it.
     pub weights_sha256: String,
 }
 

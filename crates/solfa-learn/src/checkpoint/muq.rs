@@ -8,6 +8,7 @@ use burn::tensor::Device;
 use fs_err as fs;
 use serde::Deserialize;
 use serde_json::Value;
+use solfa_signal::features::{MelConfig, MelSpectrogram};
 
 use super::strict::StrictLoader;
 use super::{CheckpointError, KeyTable, MelConformerModel, MelTokenizer, TensorSource};
@@ -314,12 +315,17 @@ pub(super) fn load(
         }
     };
     loader.finish()?;
+    let mel = MelSpectrogram::new(MelConfig::muq()).map_err(|error| CheckpointError::Config {
+        path: source.files()[0].clone(),
+        reason: error.to_string(),
+    })?;
     Ok(MelConformerModel {
         name: "muq",
-        network,
-        config: config.network.clone(),
+        mel,
         mel_mean: config.mel_mean,
         mel_deviation: config.mel_deviation,
+        network,
+        config: config.network.clone(),
         fold: config.fold,
         tokenizer,
         weights_sha256: source.sha256()?,

@@ -10,6 +10,7 @@ use burn::tensor::Device;
 use fs_err as fs;
 use serde::Deserialize;
 use serde_json::Value;
+use solfa_signal::features::{MelConfig, MelSpectrogram};
 
 use super::muq::{NETWORK, mel_statistics};
 use super::strict::StrictLoader;
@@ -137,6 +138,10 @@ const RANDOM_PROJECTION: KeyTable = KeyTable {
     unused: &[],
 };
 
+/// The spectrogram's window and filter bank are stored with the weights, and what is stored is what counts.
+const STORED_WINDOW: &str = "model.preprocessor_melspec_2048.mel_stft.spectrogram.window";
+const STORED_FILTERS: &str = "model.preprocessor_melspec_2048.mel_stft.mel_scale.fb";
+
 /// Builds the model from its tensors.
 pub(super) fn load(
     config: &MusicFmConfig,
@@ -151,13 +156,26 @@ pub(super) fn load(
         code_dim: CODE_DIM,
     };
     let tokenizer = loader.fill(RandomProjectionQuantizer::new(&quantizer, device), RANDOM_PROJECTION);
+    let mel_config = MelConfig::muq();
+    let (fft_samples, num_bins) = (mel_config.stft.fft_samples, mel_config.stft.num_bins());
+    let window = loader.take(STORED_WINDOW, &[fft_samples]);
+    let filters = loader.take(STORED_FILTERS, &[num_bins, NUM_MELS]);
     loader.finish()?;
+    let mel = match (window, filters) {
+        (Some(window), Some(filters)) => MelSpectrogram::from_stored(mel_config, window, &filters),
+        _ => MelSpectrogram::new(mel_config),
+    };
+    let mel = mel.map_err(|error| CheckpointError::Config {
+        path: source.files()[0].clone(),
+        reason: error.to_string(),
+    })?;
     Ok(MelConformerModel {
         name: "musicfm",
-        network,
-        config: config.network.clone(),
+        mel,
         mel_mean: config.mel_mean,
         mel_deviation: config.mel_deviation,
+        network,
+        config: config.network.clone(),
         fold: FOLD,
         tokenizer: MelTokenizer::RandomProjection(tokenizer),
         weights_sha256: source.sha256()?,

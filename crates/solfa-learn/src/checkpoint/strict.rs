@@ -61,6 +61,22 @@ impl<'source> StrictLoader<'source> {
         module.map(&mut Filler { loader: self, table, path: Vec::new(), containers: Vec::new() })
     }
 
+    /// The values of one tensor that belongs to no module; none where it is wrong, which [`finish`](Self::finish) says.
+    pub(super) fn take(&mut self, name: &str, expected: &[usize]) -> Option<Vec<f32>> {
+        match self.source.shape(name) {
+            None => self.mismatch.missing.push((name.to_owned(), expected.to_vec())),
+            Some(found) => {
+                self.used.insert(name.to_owned());
+                if found == expected {
+                    let values = self.source.read(name).map(|data| data.to_vec::<f32>().unwrap_or_default());
+                    return values.map_err(|error| self.unreadable.get_or_insert(error)).ok();
+                }
+                self.mismatch.mis_shaped.push((name.to_owned(), expected.to_vec(), found.to_vec()));
+            }
+        }
+        None
+    }
+
     /// Whether everything fitted.
     ///
     /// # Errors

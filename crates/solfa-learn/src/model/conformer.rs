@@ -90,7 +90,8 @@ impl Conformer {
         }
     }
 
-    /// The input of the first layer, then the output of every layer; the last one is normed.
+    /// The input of the first layer, then the output of every layer up to number `last_layer`; the output of the very
+    /// last layer is normed. Layers beyond `last_layer` are not computed.
     ///
     /// Frames of padding are set to zero before the first layer and nobody attends to them. The convolution modules
     /// still see those zeros and what earlier layers made of them, as in the reference.
@@ -98,18 +99,24 @@ impl Conformer {
     /// # Shapes
     /// - input and every output: `[batch, frames, hidden_size]`
     /// - padding: `[batch, frames]`, true where a frame is padding
-    pub fn forward(&self, input: Tensor<3>, padding: Option<Tensor<2, Bool>>) -> Vec<Tensor<3>> {
+    pub fn forward(
+        &self,
+        input: Tensor<3>,
+        padding: Option<Tensor<2, Bool>>,
+        last_layer: usize,
+    ) -> Vec<Tensor<3>> {
         let angles = self.positions.angles(input.dims()[1]);
         let mut hidden = match &padding {
             Some(padding) => input.mask_fill(padding.clone().unsqueeze_dim::<3>(2), 0.0),
             None => input,
         };
-        let mut hidden_states = Vec::with_capacity(self.layers.len() + 1);
-        for layer in &self.layers {
+        let mut hidden_states = Vec::with_capacity(last_layer + 1);
+        for layer in self.layers.iter().take(last_layer) {
             hidden_states.push(hidden.clone());
             hidden = layer.forward(hidden, &angles, padding.as_ref());
         }
-        hidden_states.push(self.norm.forward(hidden));
+        let is_whole = last_layer >= self.layers.len();
+        hidden_states.push(if is_whole { self.norm.forward(hidden) } else { hidden });
         hidden_states
     }
 }

@@ -75,7 +75,7 @@ impl MelConformer {
     }
 
     /// All hidden states: layer 0 is the front end's output, layer `i` the output of the `i`-th conformer layer, the
-    /// last one normed.
+    /// last one normed. Layers beyond number `last_layer` are not computed.
     ///
     /// # Shapes
     /// - spectrogram: `[batch, mels, frames]`, normalised
@@ -83,8 +83,13 @@ impl MelConformer {
     /// - padding: `[batch, output frames]`, true where an output frame is padding. It reaches attention only: the
     ///   front end and the convolution modules see the padded frames, as in the reference, so a padded clip does not
     ///   give exactly what the clip alone gives
-    pub fn forward(&self, spectrogram: Tensor<3>, padding: Option<Tensor<2, Bool>>) -> Vec<Tensor<3>> {
-        self.conformer.forward(self.subsampling.forward(spectrogram), padding)
+    pub fn forward(
+        &self,
+        spectrogram: Tensor<3>,
+        padding: Option<Tensor<2, Bool>>,
+        last_layer: usize,
+    ) -> Vec<Tensor<3>> {
+        self.conformer.forward(self.subsampling.forward(spectrogram), padding, last_layer)
     }
 
     /// Logits of all codes of all codebooks, codebook after codebook.

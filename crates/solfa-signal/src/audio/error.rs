@@ -57,6 +57,20 @@ pub enum AudioError {
         /// The value.
         value: f32,
     },
+    /// The external `ffmpeg` program failed.
+    #[error("{path}: {format} is left to ffmpeg ({program}), which failed after {seconds:.2} s of sound: {message}", path = path.display(), program = program.display())]
+    Ffmpeg {
+        /// The file.
+        path: PathBuf,
+        /// The program.
+        program: PathBuf,
+        /// What the file was recognised as.
+        format: String,
+        /// Sound decoded before the failure, in seconds.
+        seconds: f64,
+        /// What the program printed on its error stream, or its exit status where it printed nothing.
+        message: String,
+    },
     /// The resampler cannot work between two rates.
     #[error("cannot resample from {from} Hz to {to} Hz: {reason}")]
     Resample {

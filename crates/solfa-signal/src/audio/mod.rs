@@ -3,15 +3,23 @@
 //! Every stage hands on a [`Waveform`], so no function of this project takes bare samples. Recordings of any length
 //! flow through as blocks: [`MonoSource`] is the one shape of a stream of sound.
 
+mod aac;
 mod decode;
 mod error;
 mod ffmpeg;
+mod mixdown;
+mod mp4;
+mod mpeg;
+mod ogg;
 mod resample;
+mod sniff;
 mod source;
 mod waveform;
 mod windows;
 
+pub use decode::{open, read};
 pub use error::AudioError;
+pub use ffmpeg::find_ffmpeg;
 pub use resample::{Resampled, Resampler, resample};
 pub use source::{MonoSource, WaveformSource};
 pub use waveform::Waveform;
