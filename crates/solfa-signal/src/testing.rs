@@ -38,9 +38,8 @@ pub fn compare(actual: &[f32], expected: &[f32]) -> Result<Comparison, String> {
     if let Some(index) = actual.iter().chain(expected).position(|value| !value.is_finite()) {
         return Err(format!("a value is not finite (position {index} of actual then expected)"));
     }
-    let expected_rms = (expected.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>()
-        / expected.len().max(1) as f64)
-        .sqrt();
+    let expected_rms =
+        (expected.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>() / expected.len().max(1) as f64).sqrt();
     if expected_rms == 0.0 {
         return Err(format!("the {} expected values are all zero: nothing to compare against", expected.len()));
     }
