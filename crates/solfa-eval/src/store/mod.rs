@@ -37,6 +37,8 @@ mod writer;
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod full_disk;
 
 pub use embedding::{EmbeddedLayer, Embedding, LayerValues};
 pub use error::StoreError;

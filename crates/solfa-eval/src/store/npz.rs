@@ -1,6 +1,6 @@
 //! The npz format: a zip archive of npy files, none of them compressed.
 
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use zip::write::SimpleFileOptions;
@@ -18,7 +18,7 @@ const MAX_METADATA_BYTES: u64 = 16 << 20;
 /// Writes one entry `layer_<i>.npy` per layer, and the metadata.
 pub(super) fn write(out: &mut (impl Write + Seek), metadata: &Metadata, embedding: &mut Embedding) -> io::Result<()> {
     let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    let mut archive = ZipWriter::new(out);
+    let mut archive = ZipWriter::new(FailOnce { out, position: 0, end: 0, failed: false });
     for layer in &mut embedding.layers {
         let num_bytes = npy::header(&layer.values.shape()).len() as u64 + layer.values.num_bytes();
         let options = stored.large_file(num_bytes >= u64::from(u32::MAX));
@@ -29,6 +29,45 @@ pub(super) fn write(out: &mut (impl Write + Seek), metadata: &Metadata, embeddin
     serde_json::to_writer_pretty(&mut archive, metadata)?;
     archive.finish()?;
     Ok(())
+}
+
+/// An output that reports its first failure and from then on pretends to work.
+///
+/// The zip library tries to end an archive that is given up, and prints where that fails; a full disk would print on
+/// every file. The file is thrown away in any case.
+struct FailOnce<W> {
+    out: W,
+    position: u64,
+    end: u64,
+    failed: bool,
+}
+
+impl<W: Write> Write for FailOnce<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = match self.failed {
+            true => bytes.len(),
+            false => self.out.write(bytes).inspect_err(|_| self.failed = true)?,
+        };
+        self.position += written as u64;
+        self.end = self.end.max(self.position);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.failed { Ok(()) } else { self.out.flush().inspect_err(|_| self.failed = true) }
+    }
+}
+
+impl<W: Seek> Seek for FailOnce<W> {
+    fn seek(&mut self, target: SeekFrom) -> io::Result<u64> {
+        self.position = match (self.failed, target) {
+            (false, _) => self.out.seek(target).inspect_err(|_| self.failed = true)?,
+            (true, SeekFrom::Start(position)) => position,
+            (true, SeekFrom::Current(distance)) => self.position.saturating_add_signed(distance),
+            (true, SeekFrom::End(distance)) => self.end.saturating_add_signed(distance),
+        };
+        Ok(self.position)
+    }
 }
 
 /// Reads the metadata of an archive and checks that an entry of every layer is there. The archive's directory stands at
@@ -79,6 +118,27 @@ mod tests {
             }
             assert_eq!(read_metadata(&path).unwrap(), Metadata::of_recording(&space, &embedding));
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_output_that_failed_once_pretends_to_work() {
+        let full = fs_err::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut out = FailOnce { out: full, position: 0, end: 0, failed: false };
+        assert_eq!(out.write_all(b"abc").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        out.write_all(b"defg").unwrap();
+        assert_eq!(out.seek(SeekFrom::Current(-2)).unwrap(), 2);
+        assert_eq!(out.seek(SeekFrom::End(0)).unwrap(), 4);
+        out.flush().unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_passed_on() {
+        let full = fs_err::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let metadata = Metadata::of_table(&pooled_space());
+        let error = write(&mut io::BufWriter::new(full), &metadata, &mut pooled_embedding("a")).unwrap_err();
+        assert!(matches!(StoreError::io("write", "a.npz", error), StoreError::Full { .. }));
     }
 
     #[test]

@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn every_determining_field_changes_the_id() {
-        let changes: [(&str, Change); 10] = [
+        let changes: [(&str, Change); 11] = [
             ("encoder", |space| space.encoder_identity = "ff".repeat(32)),
             ("layers", |space| space.layers = vec![5]),
             ("pooling", |space| space.pooling = Pooling::Max),
@@ -154,6 +154,7 @@ mod tests {
             ("tail", |space| space.tail = "drop".to_owned()),
             ("resampler", |space| space.resampler = "linear".to_owned()),
             ("sample rate", |space| space.sample_rate = 16_000),
+            ("dtype", |space| space.dtype = "f16".to_owned()),
             ("numerics", |space| space.numerics_version += 1),
         ];
         let mut ids = vec![pooled_space().space_id()];

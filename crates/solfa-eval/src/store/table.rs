@@ -165,6 +165,8 @@ fn write_parquet(
 
 #[cfg(test)]
 mod tests {
+    use ::parquet::file::reader::{FileReader, SerializedFileReader};
+
     use super::*;
     use crate::store::fixtures::{frames_embedding, frames_space, pooled_embedding, pooled_space};
 
@@ -283,12 +285,14 @@ mod tests {
         let path = table(&folder, Format::Parquet);
         let space = frames_space();
         let mut writer = TableWriter::create(&path, Format::Parquet, &space).unwrap();
-        // 40 bytes per frame of layer 5 and the two of layer 0 beside it.
+        // 40 bytes per frame of layer 5 and the two of layer 0 beside it: two rows fill a group.
         let num_frames = (ROW_GROUP_BYTES / 40 / 2) as usize + 1;
         for name in ["a", "b", "c"] {
             writer.push(&mut frames_embedding(name, num_frames)).unwrap();
         }
         writer.finish().unwrap();
         assert_eq!(paths(&path, Format::Parquet), ["a", "b", "c"]);
+        let reader = SerializedFileReader::new(std::fs::File::open(&path).unwrap()).unwrap();
+        assert_eq!(reader.num_row_groups(), 2);
     }
 }
