@@ -315,10 +315,8 @@ pub(super) fn load(
         }
     };
     loader.finish()?;
-    let mel = MelSpectrogram::new(MelConfig::muq()).map_err(|error| CheckpointError::Config {
-        path: source.files()[0].clone(),
-        reason: error.to_string(),
-    })?;
+    let mel = MelSpectrogram::new(MelConfig::muq())
+        .map_err(|error| CheckpointError::Config { path: source.files()[0].clone(), reason: error.to_string() })?;
     Ok(MelConformerModel {
         name: "muq",
         mel,

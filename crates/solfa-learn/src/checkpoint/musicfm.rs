@@ -162,13 +162,11 @@ pub(super) fn load(
     let filters = loader.take(STORED_FILTERS, &[num_bins, NUM_MELS]);
     loader.finish()?;
     let mel = match (window, filters) {
-        (Some(window), Some(filters)) => MelSpectrogram::from_stored(mel_config, window, &filters),
+        (Some(window), Some(filters)) => MelSpectrogram::from_stored(mel_config, &window, &filters),
         _ => MelSpectrogram::new(mel_config),
     };
-    let mel = mel.map_err(|error| CheckpointError::Config {
-        path: source.files()[0].clone(),
-        reason: error.to_string(),
-    })?;
+    let mel =
+        mel.map_err(|error| CheckpointError::Config { path: source.files()[0].clone(), reason: error.to_string() })?;
     Ok(MelConformerModel {
         name: "musicfm",
         mel,

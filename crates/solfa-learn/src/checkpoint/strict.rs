@@ -68,7 +68,7 @@ impl<'source> StrictLoader<'source> {
             Some(found) => {
                 self.used.insert(name.to_owned());
                 if found == expected {
-                    let values = self.source.read(name).map(|data| data.to_vec::<f32>().unwrap_or_default());
+                    let values = self.source.read(name).map(|data| data.try_to_vec::<f32>().unwrap_or_default());
                     return values.map_err(|error| self.unreadable.get_or_insert(error)).ok();
                 }
                 self.mismatch.mis_shaped.push((name.to_owned(), expected.to_vec(), found.to_vec()));

@@ -74,7 +74,7 @@ impl MelConformerEncoder {
                 let [_, num_frames, dim] = hidden.dims();
                 let values = hidden
                     .into_data()
-                    .to_vec::<f32>()
+                    .try_to_vec::<f32>()
                     .map_err(|error| EncodeError::Device(format!("layer {layer} cannot be read back: {error:?}")))?;
                 let rate = self.spec.frames_per_second(layer);
                 let clip_values = values.chunks_exact(num_frames * dim);

@@ -81,7 +81,7 @@ impl FrameSink for Quantizing<'_> {
         let num_frames = num_tokens * model.fold;
         let values: Vec<f32> = pending.drain(..num_frames * num_mels).collect();
         let frames = Tensor::<3>::from_data(TensorData::new(values, [1, num_frames, num_mels]), self.device);
-        let found = model.codes(frames.swap_dims(1, 2)).into_data().convert::<i64>().to_vec::<i64>();
+        let found = model.codes(frames.swap_dims(1, 2)).into_data().convert::<i64>().try_to_vec::<i64>();
         let found = found.map_err(|error| io::Error::other(format!("{error:?}")))?;
         codes.resize(found.len() / num_tokens, Vec::new());
         for (codebook, found) in codes.iter_mut().zip(found.chunks_exact(num_tokens)) {

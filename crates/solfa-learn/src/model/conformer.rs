@@ -99,12 +99,7 @@ impl Conformer {
     /// # Shapes
     /// - input and every output: `[batch, frames, hidden_size]`
     /// - padding: `[batch, frames]`, true where a frame is padding
-    pub fn forward(
-        &self,
-        input: Tensor<3>,
-        padding: Option<Tensor<2, Bool>>,
-        last_layer: usize,
-    ) -> Vec<Tensor<3>> {
+    pub fn forward(&self, input: Tensor<3>, padding: Option<Tensor<2, Bool>>, last_layer: usize) -> Vec<Tensor<3>> {
         let angles = self.positions.angles(input.dims()[1]);
         let mut hidden = match &padding {
             Some(padding) => input.mask_fill(padding.clone().unsqueeze_dim::<3>(2), 0.0),

@@ -92,6 +92,20 @@ impl MelConformer {
         self.conformer.forward(self.subsampling.forward(spectrogram), padding, last_layer)
     }
 
+    /// Which output frames are padding, from which samples are: every `samples / frames`-th sample decides, as in the
+    /// reference.
+    ///
+    /// # Shapes
+    /// - sample_padding: `[batch, samples]`, true where a sample is padding
+    /// - output: `[batch, num_frames]`
+    pub fn frame_padding(sample_padding: Tensor<2, Bool>, num_frames: usize) -> Tensor<2, Bool> {
+        let [batch, samples] = sample_padding.dims();
+        let step = samples / num_frames;
+        // [batch, samples] -> [batch, frames, step], of which the first column
+        let stepped = sample_padding.narrow(1, 0, num_frames * step).reshape([batch, num_frames, step]);
+        stepped.narrow(2, 0, 1).reshape([batch, num_frames])
+    }
+
     /// Logits of all codes of all codebooks, codebook after codebook.
     ///
     /// # Shapes

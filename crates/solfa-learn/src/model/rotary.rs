@@ -73,7 +73,7 @@ mod tests {
         let device = test_device();
         let angles = RotaryPositions::new(4, 10_000.0, &device).angles(3);
         let heads = Tensor::<4>::ones([1, 3, 1, 4], &device);
-        let values: Vec<f32> = angles.rotate(heads).into_data().to_vec().unwrap();
+        let values: Vec<f32> = angles.rotate(heads).into_data().try_to_vec().unwrap();
         assert_eq!(values[..4], [1.0; 4]);
         // Position 1, first pair turned by 1 radian: (cos - sin, cos + sin).
         let (sine, cosine) = 1f32.sin_cos();

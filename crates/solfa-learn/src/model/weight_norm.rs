@@ -58,7 +58,7 @@ mod tests {
             bias: Param::from_tensor(Tensor::from_floats([1.0], &device)),
         };
         let output: Vec<f32> =
-            layer.forward(Tensor::from_floats([[[1.0, 2.0]]], &device)).into_data().to_vec().unwrap();
+            layer.forward(Tensor::from_floats([[[1.0, 2.0]]], &device)).into_data().try_to_vec().unwrap();
         // 10 * (3 * 1 + 4 * 2) / 5 + 1
         assert_eq!(output, [23.0]);
     }

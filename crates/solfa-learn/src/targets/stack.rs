@@ -24,6 +24,6 @@ mod tests {
             Tensor::<3>::from_floats([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0], [9.0, 0.0]]], &test_device());
         let stacked = stack_frames(frames, 2);
         assert_eq!(stacked.dims(), [1, 2, 4]);
-        assert_eq!(stacked.into_data().to_vec::<f32>().unwrap(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+        assert_eq!(stacked.into_data().try_to_vec::<f32>().unwrap(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
     }
 }

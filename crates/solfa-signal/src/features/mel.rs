@@ -5,6 +5,7 @@
 //! 5.4) and of Slaney's *Auditory Toolbox* (1998).
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::error::{FeatureError, check_count, check_quantity};
 use super::stft::{Spectrum, Stft, StftConfig};
@@ -207,7 +208,25 @@ impl MelSpectrogram {
     /// # Errors
     /// [`FeatureError`] where a field of the configuration is impossible.
     pub fn new(config: MelConfig) -> Result<Self, FeatureError> {
-        let stft = Stft::new(config.stft.clone())?;
+        Self::from_parts(config, None)
+    }
+
+    /// Prepares the transform with a window and bands that were stored with a model, in place of those that the
+    /// configuration defines: what is stored is what the model was trained on.
+    ///
+    /// # Shapes
+    /// - window: `[window_samples]`
+    /// - filters: `[bins, num_mels]`, row by row
+    ///
+    /// # Errors
+    /// [`FeatureError`] where a field of the configuration is impossible, or the stored parts have other sizes.
+    pub fn from_stored(config: MelConfig, window: &[f32], filters: &[f32]) -> Result<Self, FeatureError> {
+        Self::from_parts(config, Some(StoredParts { window, filters }))
+    }
+
+    fn from_parts(config: MelConfig, stored: Option<StoredParts<'_>>) -> Result<Self, FeatureError> {
+        let window = stored.as_ref().map(|stored| stored.window.iter().copied().map(f64::from).collect());
+        let stft = Stft::with_window(config.stft.clone(), window)?;
         config.validate()?;
         let spec = FeatureSpec {
             name: "mel",
@@ -217,9 +236,11 @@ impl MelSpectrogram {
             hop_samples: config.stft.hop_samples,
             minimum_samples: config.stft.minimum_samples(),
             context_samples: if config.range_decibels().is_some() { None } else { Some(config.stft.fft_samples / 2) },
-        }
-        .into_encoder_spec(&config)?;
-        let bands = bands(&config);
+        };
+        let (spec, bands) = match stored {
+            None => (spec.into_encoder_spec(&config)?, bands(&config)),
+            Some(stored) => (spec.into_encoder_spec(&(&config, stored.digest()))?, stored.bands(&config)?),
+        };
         Ok(Self { config, spec, stft, bands })
     }
 
@@ -263,6 +284,42 @@ impl Encoder for MelSpectrogram {
 
     fn encode(&self, clips: &[Waveform], layers: &LayerChoice) -> Result<LayerBatch, EncodeError> {
         encode_clips(&self.spec, clips, layers, |clip| self.compute(clip))
+    }
+}
+
+/// A window and bands that come with a model.
+struct StoredParts<'values> {
+    window: &'values [f32],
+    filters: &'values [f32],
+}
+
+impl StoredParts<'_> {
+    /// SHA-256 of all values: they belong to the identity.
+    fn digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        self.window.iter().chain(self.filters).for_each(|value| hasher.update(value.to_le_bytes()));
+        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn bands(&self, config: &MelConfig) -> Result<Vec<Band>, FeatureError> {
+        let num_mels = config.num_mels;
+        let expected = config.stft.num_bins() * num_mels;
+        if self.filters.len() != expected {
+            return Err(FeatureError::Count {
+                field: "weights of the bands",
+                value: self.filters.len(),
+                minimum: expected,
+                maximum: expected,
+            });
+        }
+        let band = |mel| {
+            let weights: Vec<f64> = self.filters[mel..].iter().step_by(num_mels).copied().map(f64::from).collect();
+            let is_used = |weight: &f64| *weight != 0.0;
+            let first_bin = weights.iter().position(is_used).unwrap_or(0);
+            let past_bin = weights.iter().rposition(is_used).map_or(first_bin, |last| last + 1);
+            Band { first_bin, weights: weights[first_bin..past_bin].to_vec() }
+        };
+        Ok((0..num_mels).map(band).collect())
     }
 }
 
@@ -313,6 +370,31 @@ mod tests {
 
     fn mel(config: MelConfig) -> MelSpectrogram {
         MelSpectrogram::new(config).unwrap()
+    }
+
+    #[test]
+    fn stored_parts_take_the_place_of_the_configurations() {
+        let config = MelConfig::muq();
+        let computed = mel(config.clone());
+        let window =
+            super::super::stft::torch_hann_window(2048).iter().map(|&weight| weight as f32).collect::<Vec<_>>();
+        let mut filters = vec![0.0; 1025 * 128];
+        for (band, Band { first_bin, weights }) in computed.bands.iter().enumerate() {
+            for (bin, &weight) in (*first_bin..).zip(weights) {
+                filters[bin * 128 + band] = weight as f32;
+            }
+        }
+        let clip = musical_signal(24_000, 24_000, 1);
+        let stored = MelSpectrogram::from_stored(config.clone(), &window, &filters).unwrap();
+        assert_eq!(stored.compute(&clip), computed.compute(&clip));
+        assert_ne!(stored.spec().identity, computed.spec().identity);
+
+        filters[300 * 128 + 64] += 0.5;
+        let other = MelSpectrogram::from_stored(config.clone(), &window, &filters).unwrap();
+        assert_ne!(other.compute(&clip), computed.compute(&clip));
+        assert_ne!(other.spec().identity, stored.spec().identity);
+        assert!(MelSpectrogram::from_stored(config.clone(), &window[1..], &filters).is_err());
+        assert!(MelSpectrogram::from_stored(config, &window, &filters[1..]).is_err());
     }
 
     #[test]

@@ -124,6 +124,11 @@ impl Stft {
     /// # Errors
     /// [`FeatureError`] where a field of the configuration is impossible.
     pub fn new(config: StftConfig) -> Result<Self, FeatureError> {
+        Self::with_window(config, None)
+    }
+
+    /// The transform under other weights than the Hann window's, `window_samples` of them.
+    pub(super) fn with_window(config: StftConfig, window: Option<Vec<f64>>) -> Result<Self, FeatureError> {
         config.validate()?;
         let spec = FeatureSpec {
             name: "stft",
@@ -135,13 +140,18 @@ impl Stft {
             context_samples: Some(config.fft_samples / 2),
         }
         .into_encoder_spec(&config)?;
-        let mut window = centred(&torch_hann_window(config.window_samples), config.fft_samples);
+        let mut window = window.unwrap_or_else(|| torch_hann_window(config.window_samples));
+        if window.len() != config.window_samples {
+            let (minimum, maximum) = (config.window_samples, config.window_samples);
+            return Err(FeatureError::Count { field: "weights of the window", value: window.len(), minimum, maximum });
+        }
         if config.unit_energy_window {
             let energy: f64 = window.iter().map(|weight| weight * weight).sum();
             if energy > 0.0 {
                 window.iter_mut().for_each(|weight| *weight /= energy.sqrt());
             }
         }
+        let window = centred(&window, config.fft_samples);
         let transform = FrameTransform::new(window, config.hop_samples, config.padding);
         Ok(Self { config, spec, transform })
     }
@@ -297,7 +307,7 @@ pub(super) fn hann_window(length: usize) -> Vec<f64> {
 ///
 /// Its errors of up to 2e-7 leak energy that is audible nowhere, but visible: bins 100 dB below the loudest one differ
 /// by 0.01 dB, and the published models were trained on that.
-fn torch_hann_window(length: usize) -> Vec<f64> {
+pub(super) fn torch_hann_window(length: usize) -> Vec<f64> {
     if length == 1 {
         return vec![1.0];
     }

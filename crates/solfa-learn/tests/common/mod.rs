@@ -1,0 +1,58 @@
+//! What the integration tests share: golden cases, and models on the test device.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use safetensors::{Dtype, SafeTensors};
+use solfa_learn::checkpoint::{Checkpoint, MelConformerModel};
+use solfa_learn::device::DeviceChoice;
+use solfa_signal::audio::Waveform;
+
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name)
+}
+
+pub(crate) fn device() -> Device {
+    DeviceChoice::Cpu.open().unwrap()
+}
+
+pub(crate) fn load(path: &Path) -> MelConformerModel {
+    Checkpoint::open(path).and_then(|checkpoint| checkpoint.load(&device())).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// One tensor of a golden file. Integers are small enough to be exact.
+#[derive(Clone)]
+pub(crate) struct GoldenTensor {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) values: Vec<f32>,
+}
+
+impl GoldenTensor {
+    /// The values of one item of the batch, the first dimension.
+    pub(crate) fn item(&self, index: usize) -> &[f32] {
+        let size = self.values.len() / self.shape[0];
+        &self.values[index * size..(index + 1) * size]
+    }
+}
+
+pub(crate) fn tensors(path: &Path) -> HashMap<String, GoldenTensor> {
+    let bytes = fs_err::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    file.iter()
+        .map(|(name, view)| {
+            let values = match view.dtype() {
+                Dtype::F32 => view.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
+                Dtype::I64 => view.data().as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes) as f32).collect(),
+                other => panic!("{name}: {other:?} in a golden file"),
+            };
+            (name.to_owned(), GoldenTensor { shape: view.shape().to_vec(), values })
+        })
+        .collect()
+}
+
+/// The waveforms of a golden case.
+pub(crate) fn clips(inputs: &HashMap<String, GoldenTensor>) -> Vec<Waveform> {
+    let wav = &inputs["wav"];
+    (0..wav.shape[0]).map(|item| Waveform::new(wav.item(item).to_vec(), 24_000)).collect()
+}
