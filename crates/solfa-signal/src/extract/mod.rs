@@ -2,17 +2,19 @@
 //!
 //! A recording is cut into windows ([`WindowStream`]), each is encoded, and a [`Stitcher`] puts the frames together
 //! again and hands them to a [`FrameSink`]: a [`FrameCollector`], which keeps or pools them, or the caller's own.
-//! [`extract`] does all that for one recording. A program that encodes windows of several recordings in one batch drives
-//! the same parts itself, with one stream, stitcher and sink for each recording.
+//! [`extract`] does all that for one recording; a [`Pipeline`] does it for many files, decoding ahead and encoding windows
+//! of several of them in one batch.
 
 mod collect;
 mod error;
+mod pipeline;
 mod stitch;
 #[cfg(test)]
 mod tests;
 
 pub use collect::{Extracted, ExtractedContent, FrameCollector};
 pub use error::ExtractError;
+pub use pipeline::{FinishedRecording, Pipeline, RecordingVisitor};
 pub use stitch::{FrameSink, StitchedLayer, Stitcher};
 
 use crate::audio::{MonoSource, WindowPlan, WindowStream};
