@@ -1,1 +1,37 @@
-fn main() {}
+//! The command `solfa`: parses what was typed, calls the libraries, prints.
+//!
+//! Results go to standard output; messages, progress and errors go to standard error. The exit code is 0 when all is
+//! done, 2 for a wrong command line, 3 when some inputs failed and everything else was done, and 1 for anything else.
+
+mod arguments;
+mod commands;
+mod encoders;
+mod inputs;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+
+/// Elementwise operations on large activations are bound by page faults with the system's allocator: this one keeps
+/// and reuses its pages.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Embed(arguments) => commands::embed::run(&arguments),
+        Command::Tokens(arguments) => commands::tokens::run(&arguments),
+        Command::Models(arguments) => commands::models::run(&arguments),
+        Command::Doctor(arguments) => commands::doctor::run(&arguments),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
+        Command::Completions { shell } => commands::completions::run(shell),
+    };
+    match result {
+        Ok(outcome) => outcome.into(),
+        Err(error) => terminal::report_failure(&error),
+    }
+}

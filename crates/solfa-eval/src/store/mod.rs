@@ -33,6 +33,7 @@ mod space;
 mod spool;
 mod staged;
 mod table;
+mod tokens;
 mod writer;
 
 #[cfg(test)]
@@ -48,4 +49,5 @@ pub use read::{StoredEmbedding, read_embedding};
 pub use space::{DTYPE, EmbeddingSpace, NUMERICS_VERSION};
 pub use spool::{FrameSeries, FrameSpool, SPOOL_MEMORY_BYTES};
 pub use table::TableWriter;
+pub use tokens::write_tokens;
 pub use writer::{OutputState, output_state, write_embedding};

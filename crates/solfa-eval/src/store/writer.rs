@@ -94,7 +94,10 @@ pub enum OutputState {
     /// A whole output of another space, and that space's id.
     OtherSpace(String),
     /// A whole output of the space.
-    Complete,
+    Complete {
+        /// The recording, as it was given; `None` for a table, and for parquet, whose rows say it.
+        recording: Option<String>,
+    },
 }
 
 /// Says whether the file at `path` is whole and of `space`, so that it need not be written again.
@@ -115,21 +118,21 @@ pub fn output_state(path: &Path, format: Format, space: &EmbeddingSpace) -> Resu
         Err(error) => return Err(StoreError::io("read", path, error)),
     }
     let found = match format {
-        Format::Safetensors => safetensors::read(path).map(|(metadata, _)| metadata.space_id),
+        Format::Safetensors => safetensors::read(path).map(|(metadata, _)| (metadata.space_id, metadata.path)),
         Format::Npy => read_sidecar(path).and_then(|metadata| {
             npy::check(path, &metadata.space)?;
-            Ok(metadata.space_id)
+            Ok((metadata.space_id, metadata.path))
         }),
-        Format::Npz => npz::read_metadata(path).map(|metadata| metadata.space_id),
-        Format::Parquet => parquet::read_space_id(path),
+        Format::Npz => npz::read_metadata(path).map(|metadata| (metadata.space_id, metadata.path)),
+        Format::Parquet => parquet::read_space_id(path).map(|space_id| (space_id, None)),
         Format::Jsonl => read_sidecar(path).and_then(|metadata| {
             check_last_line(path, metadata.path.is_some())?;
-            Ok(metadata.space_id)
+            Ok((metadata.space_id, metadata.path))
         }),
     };
     match found {
-        Ok(space_id) if space_id == space.space_id() => Ok(OutputState::Complete),
-        Ok(space_id) => Ok(OutputState::OtherSpace(space_id)),
+        Ok((space_id, recording)) if space_id == space.space_id() => Ok(OutputState::Complete { recording }),
+        Ok((space_id, _)) => Ok(OutputState::OtherSpace(space_id)),
         Err(error @ StoreError::Damaged { .. }) => Ok(OutputState::Damaged(error.to_string())),
         Err(error) => Err(error),
     }
@@ -189,7 +192,7 @@ mod tests {
                 let state = || output_state(&path, format, &space).unwrap();
                 assert_eq!(state(), OutputState::Missing);
                 write_embedding(&path, format, &space, &mut embedding).unwrap();
-                assert_eq!(state(), OutputState::Complete, "{format}");
+                assert!(matches!(state(), OutputState::Complete { .. }), "{format}");
                 let other = EmbeddingSpace { sample_rate: 44_100, ..space.clone() };
                 let found = output_state(&path, format, &other).unwrap();
                 assert_eq!(found, OutputState::OtherSpace(space.space_id()), "{format}");
@@ -200,7 +203,7 @@ mod tests {
                 }
                 // Written over.
                 write_embedding(&path, format, &other, &mut embedding).unwrap();
-                assert_eq!(output_state(&path, format, &other).unwrap(), OutputState::Complete, "{format}");
+                assert!(matches!(output_state(&path, format, &other), Ok(OutputState::Complete { .. })), "{format}");
                 if format.has_sidecar() {
                     fs_err::remove_file(sidecar_path(&path)).unwrap();
                     assert!(matches!(state(), OutputState::Damaged(_)), "{format} without sidecar");

@@ -314,7 +314,7 @@ mod tests {
         for (index, path) in paths.iter().enumerate() {
             match index {
                 2 => fs_err::write(path, "this is text").unwrap(),
-                5 => {} // does not exist
+                5 => {}                       // does not exist
                 7 => write_wav(path, 100, 7), // too short for one frame
                 _ => write_wav(path, 9_000 + 7_000 * index, index as u64),
             }
@@ -346,8 +346,7 @@ mod tests {
         let encoder = MelSpectrogram::new(MelConfig::muq()).unwrap();
         let plan = WindowPlan::new(encoder.spec(), WindowLength::Default, None, Tail::Overlap).unwrap();
         let (layers, resampler) = (LayerChoice::All, Resampler::default());
-        let pipeline =
-            Pipeline { encoder: &encoder, plan, layers, resampler, clips_per_batch: 1, decoder_threads: 2 };
+        let pipeline = Pipeline { encoder: &encoder, plan, layers, resampler, clips_per_batch: 1, decoder_threads: 2 };
         let mut visitor = Collecting::default();
         pipeline.run(&[], &mut visitor).unwrap();
         assert!(visitor.results.is_empty());

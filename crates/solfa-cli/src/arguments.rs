@@ -1,0 +1,264 @@
+//! What can be typed, and its help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use solfa_eval::store::Format;
+use solfa_learn::device::DeviceChoice;
+use solfa_signal::audio::{Resampler, Tail, WindowLength};
+use solfa_signal::encoder::LayerChoice;
+use solfa_signal::frames::Pooling;
+
+/// Self-supervised music representations.
+#[derive(Debug, Parser)]
+#[command(name = "solfa", version, about, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 all done; 2 wrong command line; 3 some inputs failed, everything else was done; \
+                          1 any other failure.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Turn audio into vectors
+    Embed(EmbedArguments),
+    /// Turn a recording into the tokens that a model was trained to predict
+    Tokens(TokensArguments),
+    /// List the models that are known
+    Models(JsonArguments),
+    /// Show what this machine and this program can do
+    Doctor(JsonArguments),
+    /// Measure how fast a model runs here
+    Bench(BenchArguments),
+    /// Print shell completions
+    #[command(after_help = "Example:\n  solfa completions bash > ~/.local/share/bash-completion/completions/solfa")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+const EMBED_EXAMPLES: &str = "\
+Examples:
+  solfa embed song.mp3                                     hand-made mel features, mean over time
+  solfa embed --model MuQ-large-msd-iter music/            every layer, one vector a layer and file
+  solfa embed --model MuQ --layers 5,9 --pool none -o out music/
+                                                           every frame of two layers
+  solfa embed --model MuQ --layers 9 -o music.parquet music/
+                                                           one table for a whole folder
+  find music -name '*.flac' | solfa embed --resume -o out -
+                                                           continue where an earlier run stopped
+
+Layers are numbered as in the papers: 0 is the front end's output (the first layer's input), i the output of layer i.
+
+Exit codes: 0 all done; 2 wrong command line; 3 some inputs failed, each with its reason, everything else was
+written; 1 any other failure.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EMBED_EXAMPLES)]
+pub(crate) struct EmbedArguments {
+    /// Audio files, folders (searched recursively), glob patterns, manifests (.txt, .csv or .jsonl with `path` or
+    /// `audio_path`), or `-` for paths on standard input
+    #[arg(required = true, value_name = "INPUT")]
+    pub(crate) inputs: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) model: ModelArguments,
+
+    /// Layers: `all`, `last`, or numbers and ranges such as `0,3,5-8`
+    #[arg(long, default_value = "all")]
+    pub(crate) layers: LayerChoice,
+
+    /// How the frames of a recording become one vector
+    #[arg(long, value_enum, default_value_t = PoolName::Mean)]
+    pub(crate) pool: PoolName,
+
+    #[command(flatten)]
+    pub(crate) windows: WindowArguments,
+
+    /// Where to write: one file if it ends in a format's extension (for one input, or a table of many for parquet and
+    /// jsonl), else a folder that mirrors the inputs
+    #[arg(short, long, value_name = "PATH", default_value = "embeddings")]
+    pub(crate) output: PathBuf,
+
+    /// Format of the output [default: the extension of --output, else safetensors]
+    #[arg(long, value_parser = parse_format, value_name = "safetensors|npy|npz|parquet|jsonl")]
+    pub(crate) format: Option<Format>,
+
+    /// Type of numbers that the model computes in
+    #[arg(long, value_enum, default_value_t = DtypeName::F32)]
+    pub(crate) dtype: DtypeName,
+
+    /// Windows encoded together [default: the number of cores for hand-made features, 8 on a graphics processor]. The
+    /// result does not depend on it; a network on the CPU takes one at a time
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    pub(crate) batch: Option<usize>,
+
+    /// Skip inputs whose output is whole and of the same space
+    #[arg(long)]
+    pub(crate) resume: bool,
+
+    /// Print one JSON object per input instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which model, and where it runs.
+#[derive(Debug, Args)]
+pub(crate) struct ModelArguments {
+    /// A built-in model (see `solfa models`), or a checkpoint: its folder or its weight file
+    /// [default: mel, until the project ships trained weights]
+    #[arg(short, long, value_name = "NAME|DIR|FILE")]
+    pub(crate) model: Option<String>,
+
+    /// Where the model runs; a device that is absent is an error
+    #[arg(long, default_value = "cpu", value_name = "cpu|vulkan|cuda")]
+    pub(crate) device: DeviceChoice,
+}
+
+/// How recordings are resampled and cut.
+#[derive(Debug, Args)]
+pub(crate) struct WindowArguments {
+    /// Length of the windows that a recording is cut into: seconds, or `whole`
+    /// [default: the length of the clips that the model was trained on]
+    #[arg(long, value_parser = parse_window, value_name = "SECONDS|whole")]
+    pub(crate) window: Option<WindowLength>,
+
+    /// Time from one window to the next, in seconds [default: the window; for hand-made features as much less as makes
+    /// the result that of the whole recording]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) hop: Option<f64>,
+
+    /// What happens to the end of a recording that does not fill a window: `overlap` lets the last window start
+    /// earlier, `pad` fills it with silence, `drop` leaves it out
+    #[arg(long, default_value_t, value_name = "overlap|pad|drop")]
+    pub(crate) tail: Tail,
+
+    /// How audio gets to the model's sample rate: `sinc-hann` is torchaudio's default, `sinc-kaiser` its best, `fast`
+    /// a band-limited FFT
+    #[arg(long, default_value_t, value_name = "sinc-hann|sinc-kaiser|fast")]
+    pub(crate) resampler: Resampler,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  solfa tokens song.flac --model MuQ-large-msd-iter --output codes.safetensors")]
+pub(crate) struct TokensArguments {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    pub(crate) input: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) model: ModelArguments,
+
+    /// A safetensors file with one tensor `codes`, I64, [codebooks, frames]. Without it, the codes are printed, one
+    /// line per codebook
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// How audio gets to the model's sample rate
+    #[arg(long, default_value_t, value_name = "sinc-hann|sinc-kaiser|fast")]
+    pub(crate) resampler: Resampler,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  solfa bench --model MuQ-large-msd-iter song.wav --json")]
+pub(crate) struct BenchArguments {
+    /// The recording; it is decoded before the clock starts
+    #[arg(value_name = "FILE")]
+    pub(crate) input: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) model: ModelArguments,
+
+    /// Layers: `all`, `last`, or numbers and ranges such as `0,3,5-8`
+    #[arg(long, default_value = "all")]
+    pub(crate) layers: LayerChoice,
+
+    #[command(flatten)]
+    pub(crate) windows: WindowArguments,
+
+    /// Type of numbers that the model computes in
+    #[arg(long, value_enum, default_value_t = DtypeName::F32)]
+    pub(crate) dtype: DtypeName,
+
+    /// Passes that are measured, after one to warm up; the best counts
+    #[arg(long, value_name = "N", default_value = "5", value_parser = parse_count)]
+    pub(crate) passes: usize,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JsonArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// [`Pooling`] by the names that it has on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum PoolName {
+    /// Keep every frame
+    None,
+    /// The mean over time
+    Mean,
+    /// The maximum over time
+    Max,
+    /// The mean, then the standard deviation: twice as wide
+    #[value(name = "mean+std")]
+    MeanStd,
+}
+
+impl From<PoolName> for Pooling {
+    fn from(name: PoolName) -> Self {
+        match name {
+            PoolName::None => Self::None,
+            PoolName::Mean => Self::Mean,
+            PoolName::Max => Self::Max,
+            PoolName::MeanStd => Self::MeanStd,
+        }
+    }
+}
+
+/// Types of numbers that models compute in.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum DtypeName {
+    /// 32-bit floats
+    F32,
+}
+
+impl DtypeName {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+        }
+    }
+}
+
+fn parse_format(text: &str) -> Result<Format, String> {
+    text.parse::<Format>().map_err(|error| error.to_string())
+}
+
+fn parse_window(text: &str) -> Result<WindowLength, String> {
+    if text == "whole" {
+        return Ok(WindowLength::Whole);
+    }
+    let seconds = text.parse().map_err(|_| format!("`{text}` is not a window: expected seconds or `whole`"))?;
+    Ok(WindowLength::Seconds(seconds))
+}
+
+fn parse_count(text: &str) -> Result<usize, String> {
+    /// Far more than memory allows; a larger number is a typing mistake.
+    const MAXIMUM: usize = 4096;
+    let count = text.parse().ok().filter(|count| (1..=MAXIMUM).contains(count));
+    count.ok_or_else(|| format!("`{text}`: expected a number from 1 to {MAXIMUM}"))
+}

@@ -1,0 +1,71 @@
+//! `solfa tokens`.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use serde::Serialize;
+use solfa_eval::store::write_tokens;
+use solfa_learn::embed::tokenize;
+use solfa_signal::audio::{self, Resampled};
+use solfa_signal::encoder::Encoder;
+
+use crate::arguments::TokensArguments;
+use crate::encoders;
+use crate::terminal::{self, Outcome, UsageError};
+
+#[derive(Serialize)]
+struct JsonTokens<'tokens> {
+    path: String,
+    frames_per_second: f64,
+    /// Codebooks, frames.
+    shape: [usize; 2],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    codes: Option<&'tokens [Vec<i64>]>,
+}
+
+pub(crate) fn run(arguments: &TokensArguments) -> anyhow::Result<Outcome> {
+    let Some(model) = &arguments.model.model else {
+        return Err(UsageError("tokens are made by a trained model: give its folder with --model".into()).into());
+    };
+    if let Some(output) = &arguments.output
+        && output.extension().is_none_or(|extension| extension != "safetensors")
+    {
+        let reason = format!("--output {}: tokens are written as .safetensors", output.display());
+        return Err(UsageError(reason).into());
+    }
+    let device = arguments.model.device.open()?;
+    let (name, encoder) = encoders::network(model, arguments.model.device, 1)?;
+    let source = Resampled::new(audio::open(&arguments.input)?, encoder.spec().sample_rate, arguments.resampler)?;
+    let tokens = tokenize(source, encoder.model(), &device)
+        .with_context(|| format!("{} cannot be tokenised", arguments.input.display()))?;
+    let shape = [tokens.codes.len(), tokens.codes[0].len()];
+    if let Some(output) = &arguments.output {
+        let metadata = BTreeMap::from([
+            ("path", arguments.input.to_string_lossy().into_owned()),
+            ("model", name),
+            ("weights_sha256", encoder.model().weights_sha256.clone()),
+            ("frames_per_second", tokens.frames_per_second.to_string()),
+            ("resampler", arguments.resampler.name().to_owned()),
+            ("program_version", env!("CARGO_PKG_VERSION").to_owned()),
+        ]);
+        write_tokens(output, &tokens.codes, &metadata)?;
+    }
+    let path = arguments.input.to_string_lossy().into_owned();
+    let output = arguments.output.as_ref().map(|output| output.to_string_lossy().into_owned());
+    if arguments.json {
+        let codes = output.is_none().then_some(tokens.codes.as_slice());
+        let frames_per_second = tokens.frames_per_second;
+        terminal::print_json(&JsonTokens { path, frames_per_second, shape, output, codes })?;
+    } else if let Some(output) = output {
+        let [codebooks, frames] = shape;
+        let rate = tokens.frames_per_second;
+        terminal::print_line(&format!("{output}: {codebooks} codebooks x {frames} frames at {rate} a second"))?;
+    } else {
+        for codebook in &tokens.codes {
+            terminal::print_line(&codebook.iter().map(i64::to_string).collect::<Vec<_>>().join(" "))?;
+        }
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,123 @@
+//! Everything that this program prints, and its exit codes.
+#![allow(clippy::print_stderr, reason = "the one module that writes messages")]
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+/// How a command that ran to its end ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All was done.
+    Done,
+    /// Some inputs failed; everything else was done.
+    SomeFailed,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::SUCCESS,
+            Outcome::SomeFailed => Self::from(3),
+        }
+    }
+}
+
+/// A command line that parses but makes no sense. Exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UsageError(pub(crate) String);
+
+/// Prints why a command failed and says with which code to exit. A reader of standard output that has gone away, as
+/// `head` does, is no failure.
+pub(crate) fn report_failure(error: &anyhow::Error) -> ExitCode {
+    let is_broken_pipe = error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe));
+    if is_broken_pipe {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("solfa: {error:#}");
+    if error.is::<UsageError>() {
+        eprintln!("For help, try `solfa --help` or `solfa help COMMAND`.");
+        return ExitCode::from(2);
+    }
+    ExitCode::FAILURE
+}
+
+/// A message for people.
+pub(crate) fn note(message: &str) {
+    eprintln!("solfa: {message}");
+}
+
+/// A result for machines, on one line of standard output.
+pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer(&mut out, value).map_err(io::Error::from)?;
+    out.write_all(b"\n")?;
+    Ok(out.flush()?)
+}
+
+/// A line of standard output.
+pub(crate) fn print_line(line: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
+/// A table on standard output. Columns whose number is in `numeric` are aligned to the right.
+pub(crate) fn print_table(header: &[&str], rows: &[Vec<String>], numeric: &[usize]) -> anyhow::Result<()> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header.to_vec());
+    for row in rows {
+        table.add_row(row.iter().enumerate().map(|(column, text)| {
+            let alignment = if numeric.contains(&column) { CellAlignment::Right } else { CellAlignment::Left };
+            Cell::new(text).set_alignment(alignment)
+        }));
+    }
+    print_line(&table.trim_fmt())
+}
+
+/// Progress over files on standard error, where that is a terminal; else nothing.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    seconds: f64,
+}
+
+impl Progress {
+    pub(crate) fn new(num_files: usize) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(num_files as u64), ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} files, {msg}, {eta} left");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_message("starting");
+        if !bar.is_hidden() {
+            bar.enable_steady_tick(Duration::from_millis(250));
+        }
+        Self { bar, seconds: 0.0 }
+    }
+
+    /// Some more seconds of audio are encoded.
+    pub(crate) fn advance(&mut self, seconds: f64) {
+        self.seconds += seconds;
+        let elapsed = self.bar.elapsed().as_secs_f64().max(1e-3);
+        self.bar.set_message(format!("{:.0} s of audio, {:.1} a second", self.seconds, self.seconds / elapsed));
+    }
+
+    /// One more file is done.
+    pub(crate) fn file_done(&self) {
+        self.bar.inc(1);
+    }
+
+    /// Runs `print` with the bar out of its way.
+    pub(crate) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.suspend(print)
+    }
+
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
