@@ -192,6 +192,10 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "N", default_value = "5", value_parser = parse_count)]
     pub(crate) passes: usize,
 
+    /// Measure from the first pass on
+    #[arg(long)]
+    pub(crate) no_warm_up: bool,
+
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -48,7 +48,9 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<Outcome> {
         }
         Ok(start.elapsed().as_secs_f64())
     };
-    pass()?;
+    if !arguments.no_warm_up {
+        pass()?;
+    }
     let mut seconds_per_pass = f64::INFINITY;
     for _ in 0..arguments.passes {
         seconds_per_pass = seconds_per_pass.min(pass()?);
