@@ -9,6 +9,37 @@
 //! 3. [`extract`] runs an encoder over a recording of any length, window by window in bounded memory, stitches the
 //!    windows back together and pools them.
 //!
+//! # Example
+//!
+//! The mel spectrogram of a recording, as one vector and as all of its frames:
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use solfa_signal::audio::{self, Resampled, Resampler, Tail, WindowLength, WindowPlan};
+//! use solfa_signal::encoder::{Encoder, LayerChoice};
+//! use solfa_signal::extract::{ExtractedContent, extract};
+//! use solfa_signal::features::{MelConfig, MelSpectrogram};
+//! use solfa_signal::frames::Pooling;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let path = Path::new("../../fixtures/audio/rainy.wav");
+//! let mel = MelSpectrogram::new(MelConfig::muq())?;
+//! let plan = WindowPlan::new(mel.spec(), WindowLength::Default, None, Tail::Overlap)?;
+//!
+//! let source = Resampled::new(audio::open(path)?, mel.spec().sample_rate, Resampler::SincHann)?;
+//! let layers = extract(source, &mel, &plan, &LayerChoice::All, Pooling::Mean)?;
+//! let ExtractedContent::Pooled(vector) = &layers[0].content else { unreachable!("a mean is a vector") };
+//! assert_eq!(vector.len(), 128);
+//!
+//! let source = Resampled::new(audio::open(path)?, mel.spec().sample_rate, Resampler::SincHann)?;
+//! let layers = extract(source, &mel, &plan, &LayerChoice::All, Pooling::None)?;
+//! let ExtractedContent::Frames(frames) = &layers[0].content else { unreachable!("nothing was pooled") };
+//! assert_eq!((frames.num_frames(), frames.dim(), frames.frames_per_second()), (801, 128, 100.0));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! This crate must not know: tensors, checkpoints, output files, the command line.
 
 pub mod audio;
@@ -17,3 +48,8 @@ pub mod extract;
 pub mod features;
 pub mod frames;
 pub mod testing;
+
+/// The Rust of the README is compiled with the examples of this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
