@@ -1,4 +1,5 @@
 //! MuQ and MusicFM against their reference implementations; see `fixtures/golden/MANIFEST.md`.
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
 
 mod common;
 
@@ -34,7 +35,11 @@ fn every_hidden_state_is_the_references() {
             let expected = &expected[&format!("hidden_{layer}")];
             assert_eq!(frames.clips.len(), 2);
             for (item, frames) in frames.clips.iter().enumerate() {
-                assert_eq!([2, frames.num_frames(), frames.dim()], expected.shape[..], "{case}: shape of layer {layer}");
+                assert_eq!(
+                    [2, frames.num_frames(), frames.dim()],
+                    expected.shape[..],
+                    "{case}: shape of layer {layer}"
+                );
                 let what = format!("{case}: layer {layer}, item {item}");
                 assert_golden(&what, frames.data(), expected.item(item), TOLERANCE);
             }
