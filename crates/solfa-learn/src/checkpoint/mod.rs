@@ -9,6 +9,7 @@
 
 mod error;
 mod hash;
+mod json;
 mod mapped_file;
 mod muq;
 mod musicfm;
@@ -197,4 +198,15 @@ fn names_of(files: &[PathBuf]) -> String {
 /// The folder that a file lies in.
 fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_lies_in_the_current_folder() {
+        assert_eq!(folder_of(Path::new("model.pt")), Path::new("."));
+        assert_eq!(folder_of(Path::new("a/model.pt")), Path::new("a"));
+    }
 }

@@ -5,11 +5,11 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use fs_err as fs;
 use serde::Deserialize;
 use serde_json::Value;
 use solfa_signal::features::{MelConfig, MelSpectrogram};
 
+use super::json::{self, read_object};
 use super::sizes::{check_network, check_size};
 use super::source::list_names;
 use super::strict::StrictLoader;
@@ -64,6 +64,7 @@ struct ConfigFile {
     encoder_dim: usize,
     encoder_depth: usize,
     stat: serde_json::Map<String, Value>,
+    #[serde(deserialize_with = "json::object")]
     w2v2_config: ConformerFields,
     use_rvq_target: bool,
     use_vq_target: bool,
@@ -151,11 +152,7 @@ impl MuqConfig {
             let found = list_names(folder_of(path));
             return Err(config_error(format!("expected MuQ's configuration beside its weights, found {found}")));
         }
-        let text = fs::read(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?;
-        let parsed: Result<ConfigFile, _> = serde_json::from_slice(&text);
-        let unknown =
-            |error| format!("expected MuQ's configuration, found {} bytes with this fault: {error}", text.len());
-        parsed.map_err(unknown).and_then(Self::resolve).map_err(config_error)
+        Self::resolve(read_object(path, "MuQ's configuration")?).map_err(config_error)
     }
 
     fn resolve(file: ConfigFile) -> Result<Self, String> {

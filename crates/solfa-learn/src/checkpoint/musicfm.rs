@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use solfa_signal::features::{MelConfig, MelSpectrogram};
 
+use super::json::read_object;
 use super::muq::{NETWORK, mel_statistics};
 use super::sizes::check_network;
 use super::source::list_names;
@@ -71,7 +72,7 @@ impl MusicFmConfig {
     pub(super) fn find(weights: &Path) -> Result<Self, CheckpointError> {
         let config_path = weights.with_file_name("config.json");
         let file: ConfigFile =
-            if config_path.is_file() { read_json(&config_path, "MusicFM's sizes")? } else { ConfigFile::default() };
+            if config_path.is_file() { read_object(&config_path, "MusicFM's sizes")? } else { ConfigFile::default() };
         let conformer = ConformerConfig {
             hidden_size: file.encoder_dim,
             num_layers: file.encoder_depth,
@@ -82,7 +83,8 @@ impl MusicFmConfig {
             rotary_base: 10_000.0,
         };
         let statistics_path = find_statistics(weights)?;
-        let statistics: serde_json::Map<String, Value> = read_json(&statistics_path, "statistics of mel spectrograms")?;
+        let statistics: serde_json::Map<String, Value> =
+            read_object(&statistics_path, "statistics of mel spectrograms")?;
         let (mel_mean, mel_deviation) = mel_statistics(&statistics, "")
             .map_err(|reason| CheckpointError::Config { path: statistics_path, reason })?;
         let network = MelConformerConfig {
@@ -95,14 +97,6 @@ impl MusicFmConfig {
         check_network(&network, "").map_err(|reason| CheckpointError::Config { path: config_path, reason })?;
         Ok(Self { network, mel_mean, mel_deviation })
     }
-}
-
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path, expected: &str) -> Result<T, CheckpointError> {
-    let text = fs::read(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?;
-    serde_json::from_slice(&text).map_err(|error| CheckpointError::Config {
-        path: path.to_owned(),
-        reason: format!("expected {expected}, found {} bytes with this fault: {error}", text.len()),
-    })
 }
 
 /// `pretrained_X.pt` goes with `X_stats.json`; any other name with the one `*_stats.json` beside it.

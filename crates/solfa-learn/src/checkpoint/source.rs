@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use pytorch_reader::PytorchReader;
 use safetensors::{Dtype as SafetensorsDtype, SafeTensors};
 
-use super::{CheckpointError, hash, mapped_file, pickle};
+use super::{CheckpointError, hash, json, mapped_file, pickle};
 
 /// The tensors of one checkpoint, whatever files they lie in. Safetensors files are memory-mapped and 32-bit tensors
 /// are used in place; a PyTorch file's tensors are read one by one.
@@ -251,10 +251,8 @@ pub(super) fn shards_of(index: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    let text = fs::read(index).map_err(|source| CheckpointError::Io { path: index.to_owned(), source })?;
+    let Index { weight_map } = json::read_object(index, "an index of shards")?;
     let config_error = |reason: String| CheckpointError::Config { path: index.to_owned(), reason };
-    let Index { weight_map } =
-        serde_json::from_slice(&text).map_err(|error| config_error(format!("not an index of shards: {error}")))?;
     let mut names: Vec<String> = weight_map.into_values().collect();
     names.sort();
     names.dedup();
