@@ -1,4 +1,5 @@
 //! MuQ and MusicFM against their reference implementations; see `fixtures/golden/MANIFEST.md`.
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
 
 mod common;
 

@@ -32,6 +32,19 @@ pub enum CheckpointError {
         /// What was expected and what was found.
         reason: String,
     },
+    /// A pickle with something else in it than tensors and plain data. Nothing in a pickle is ever run.
+    #[error(
+        "{path}: refused: expected tensors and plain data, found {found} at `{place}` (nothing in the file was run)",
+        path = path.display()
+    )]
+    NotData {
+        /// The file.
+        path: PathBuf,
+        /// Where in the pickle: keys joined by dots.
+        place: String,
+        /// The Python function or class that is called there.
+        found: String,
+    },
     /// A weight file that is truncated or damaged.
     #[error("{path}: the weight file is damaged or truncated: {reason}", path = path.display())]
     Damaged {
@@ -59,12 +72,17 @@ pub struct Mismatch {
     pub unexpected: Vec<(String, Vec<usize>)>,
     /// Names whose shape is another one: expected, then found.
     pub mis_shaped: Vec<(String, Vec<usize>, Vec<usize>)>,
+    /// Names whose values are no floats, with the type found.
+    pub not_floats: Vec<(String, String)>,
 }
 
 impl Mismatch {
     /// Whether everything fits.
     pub fn is_empty(&self) -> bool {
-        self.missing.is_empty() && self.unexpected.is_empty() && self.mis_shaped.is_empty()
+        self.missing.is_empty()
+            && self.unexpected.is_empty()
+            && self.mis_shaped.is_empty()
+            && self.not_floats.is_empty()
     }
 }
 
@@ -96,6 +114,10 @@ impl fmt::Display for Mismatch {
                 .iter()
                 .map(|(name, expected, found)| format!("{name}: expected {expected:?}, found {found:?}"))
                 .collect(),
+        )?;
+        list(
+            "of another type",
+            self.not_floats.iter().map(|(name, found)| format!("{name}: expected floats, found {found}")).collect(),
         )
     }
 }

@@ -9,9 +9,12 @@
 
 mod error;
 mod hash;
+mod json;
 mod mapped_file;
 mod muq;
 mod musicfm;
+mod pickle;
+mod sizes;
 mod source;
 mod strict;
 
@@ -82,29 +85,21 @@ impl Checkpoint {
     /// are damaged.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let metadata = fs::metadata(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?;
-        let (folder, file) = if metadata.is_dir() {
-            (path.to_owned(), None)
-        } else {
-            (path.parent().map(Path::to_owned).unwrap_or_default(), Some(path.to_owned()))
+        let files = if metadata.is_dir() { WeightFiles::find(path)? } else { WeightFiles::of_file(path)? };
+        let (family, source) = match &files {
+            WeightFiles::Pt(file) => {
+                let config = musicfm::MusicFmConfig::find(file)?;
+                (Family::MusicFm(config), TensorSource::open_pytorch(file, Some("state_dict"))?)
+            }
+            WeightFiles::Bin(file) => (Family::muq_beside(file)?, TensorSource::open_pytorch(file, None)?),
+            WeightFiles::Safetensors(file) => {
+                (Family::muq_beside(file)?, TensorSource::open_safetensors(std::slice::from_ref(file))?)
+            }
+            WeightFiles::Sharded { index, shards } => {
+                (Family::muq_beside(index)?, TensorSource::open_shards(index, shards)?)
+            }
         };
-        let files = match file {
-            Some(file) => WeightFiles::One(file),
-            None => WeightFiles::find(&folder)?,
-        };
-        let is_pt = matches!(&files, WeightFiles::One(file) if has_extension(file, &["pt", "pth", "ckpt"]));
-        if is_pt {
-            let WeightFiles::One(file) = &files else { unreachable!("checked on the line above") };
-            let config = musicfm::MusicFmConfig::find(file)?;
-            let source = TensorSource::open_pytorch(file, Some("state_dict"))?;
-            return Ok(Self { family: Family::MusicFm(config), source });
-        }
-        let config = muq::MuqConfig::read(&folder.join("config.json"))?;
-        let source = match &files {
-            WeightFiles::One(file) if has_extension(file, &["bin"]) => TensorSource::open_pytorch(file, None)?,
-            WeightFiles::One(file) => TensorSource::open_safetensors(std::slice::from_ref(file))?,
-            WeightFiles::Sharded { index, shards } => TensorSource::open_shards(index, shards)?,
-        };
-        Ok(Self { family: Family::Muq(config), source })
+        Ok(Self { family, source })
     }
 
     /// Builds the model on a device, using every tensor.
@@ -119,35 +114,63 @@ impl Checkpoint {
     }
 }
 
-/// The weight files of a folder.
+impl Family {
+    /// MuQ, with the configuration beside a weight file.
+    fn muq_beside(weights: &Path) -> Result<Self, CheckpointError> {
+        Ok(Self::Muq(muq::MuqConfig::read(&weights.with_file_name("config.json"))?))
+    }
+}
+
+/// The weight files of a checkpoint.
 #[derive(Debug)]
 enum WeightFiles {
-    One(PathBuf),
+    /// MusicFM's.
+    Pt(PathBuf),
+    /// MuQ's, as PyTorch saves it.
+    Bin(PathBuf),
+    /// MuQ's.
+    Safetensors(PathBuf),
+    /// MuQ's in several files of either kind.
     Sharded { index: PathBuf, shards: Vec<PathBuf> },
 }
 
 impl WeightFiles {
+    /// What a file is, by its name.
+    fn of_file(file: &Path) -> Result<Self, CheckpointError> {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if SINGLE_FILES.iter().any(|single| name == format!("{single}{INDEX_SUFFIX}")) {
+            return Ok(Self::Sharded { index: file.to_owned(), shards: source::shards_of(file)? });
+        }
+        match file.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase().as_str() {
+            "pt" | "pth" | "ckpt" => Ok(Self::Pt(file.to_owned())),
+            "bin" => Ok(Self::Bin(file.to_owned())),
+            "safetensors" => Ok(Self::Safetensors(file.to_owned())),
+            _ => Err(CheckpointError::NoWeights {
+                path: file.to_owned(),
+                expected: "a .safetensors, .bin or .pt file, the index of its shards, or the folder of one of these",
+                found: format!("a file called {name}"),
+            }),
+        }
+    }
+
     /// Looks for the names that Hugging Face uses, then for a single `.pt` file.
     fn find(folder: &Path) -> Result<Self, CheckpointError> {
-        for name in ["model.safetensors", "pytorch_model.bin"] {
-            let file = folder.join(name);
-            if file.is_file() {
-                return Ok(Self::One(file));
-            }
-            let index = folder.join(format!("{name}.index.json"));
-            if index.is_file() {
-                let shards = source::shards_of(&index)?;
-                return Ok(Self::Sharded { index, shards });
+        for name in SINGLE_FILES {
+            for name in [name.to_owned(), format!("{name}{INDEX_SUFFIX}")] {
+                let file = folder.join(name);
+                if file.is_file() {
+                    return Self::of_file(&file);
+                }
             }
         }
         let mut pt_files: Vec<PathBuf> = fs::read_dir(folder)
             .map_err(|source| CheckpointError::Io { path: folder.to_owned(), source })?
             .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|file| file.is_file() && has_extension(file, &["pt", "pth", "ckpt"]))
+            .filter(|file| file.is_file() && matches!(Self::of_file(file), Ok(Self::Pt(_))))
             .collect();
         pt_files.sort();
         match pt_files.as_slice() {
-            [file] => Ok(Self::One(file.clone())),
+            [file] => Self::of_file(file),
             [] => Err(CheckpointError::NoWeights {
                 path: folder.to_owned(),
                 expected: "model.safetensors, model.safetensors.index.json, pytorch_model.bin or one .pt file",
@@ -156,18 +179,34 @@ impl WeightFiles {
             several => Err(CheckpointError::NoWeights {
                 path: folder.to_owned(),
                 expected: "one .pt file (give the path of the one that is meant)",
-                found: several
-                    .iter()
-                    .filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned()))
-                    .collect::<Vec<_>>()
-                    .join(", "),
+                found: names_of(several),
             }),
         }
     }
 }
 
-fn has_extension(path: &Path, extensions: &[&str]) -> bool {
-    path.extension()
-        .and_then(|extension| extension.to_str())
-        .is_some_and(|extension| extensions.iter().any(|candidate| candidate.eq_ignore_ascii_case(extension)))
+/// Hugging Face's names of weights in one file; that of an index of shards has [`INDEX_SUFFIX`] after it.
+const SINGLE_FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+const INDEX_SUFFIX: &str = ".index.json";
+
+/// The names of files, for an error message.
+fn names_of(files: &[PathBuf]) -> String {
+    let names: Vec<_> = files.iter().filter_map(|file| Some(file.file_name()?.to_string_lossy())).collect();
+    names.join(", ")
+}
+
+/// The folder that a file lies in.
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_lies_in_the_current_folder() {
+        assert_eq!(folder_of(Path::new("model.pt")), Path::new("."));
+        assert_eq!(folder_of(Path::new("a/model.pt")), Path::new("a"));
+    }
 }

@@ -5,13 +5,15 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use fs_err as fs;
 use serde::Deserialize;
 use serde_json::Value;
 use solfa_signal::features::{MelConfig, MelSpectrogram};
 
+use super::json::{self, read_object};
+use super::sizes::{check_network, check_size};
+use super::source::list_names;
 use super::strict::StrictLoader;
-use super::{CheckpointError, KeyTable, MelConformerModel, MelTokenizer, TensorSource};
+use super::{CheckpointError, KeyTable, MelConformerModel, MelTokenizer, TensorSource, folder_of};
 use crate::model::{ConformerConfig, MelConformer, MelConformerConfig};
 use crate::targets::{
     RandomProjectionQuantizer, RandomProjectionQuantizerConfig, ResidualVectorQuantizer, ResidualVectorQuantizerConfig,
@@ -25,6 +27,9 @@ const MEL_FRAMES_PER_SECOND: usize = 100;
 const RVQ_CODES: usize = 1024;
 /// Width of a Mel-RVQ code; fixed by the package.
 const RVQ_CODE_DIM: usize = 16;
+
+/// Far above any published quantiser: a larger size in a file is damage.
+const LARGEST_CODE_DIM: usize = 512;
 
 /// What MuQ's `config.json` says, as far as it determines the model.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +64,7 @@ struct ConfigFile {
     encoder_dim: usize,
     encoder_depth: usize,
     stat: serde_json::Map<String, Value>,
+    #[serde(deserialize_with = "json::object")]
     w2v2_config: ConformerFields,
     use_rvq_target: bool,
     use_vq_target: bool,
@@ -141,12 +147,12 @@ impl Default for ConformerFields {
 impl MuqConfig {
     /// Reads `config.json`.
     pub(super) fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let text = fs::read(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?;
-        let parsed: Result<ConfigFile, _> = serde_json::from_slice(&text);
-        parsed
-            .map_err(|error| format!("not a MuQ configuration: {error}"))
-            .and_then(Self::resolve)
-            .map_err(|reason| CheckpointError::Config { path: path.to_owned(), reason })
+        let config_error = |reason: String| CheckpointError::Config { path: path.to_owned(), reason };
+        if !path.is_file() {
+            let found = list_names(folder_of(path));
+            return Err(config_error(format!("expected MuQ's configuration beside its weights, found {found}")));
+        }
+        Self::resolve(read_object(path, "MuQ's configuration")?).map_err(config_error)
     }
 
     fn resolve(file: ConfigFile) -> Result<Self, String> {
@@ -181,9 +187,10 @@ impl MuqConfig {
             expect((1..=64).contains(&codebooks), "rvq_n_codebooks", "1 to 64", &codebooks)?;
             MuqTarget::MelRvq { num_codebooks: codebooks }
         } else {
+            check_size("codebook_dim", file.codebook_dim, LARGEST_CODE_DIM)?;
             MuqTarget::RandomProjection { num_codes: file.codebook_size, code_dim: file.codebook_dim }
         };
-        let (mel_mean, mel_deviation) = mel_statistics(&file.stat)?;
+        let (mel_mean, mel_deviation) = mel_statistics(&file.stat, "stat.")?;
         let fold = MEL_FRAMES_PER_SECOND / file.label_rate;
         let network = MelConformerConfig {
             num_mels: NUM_MELS,
@@ -192,25 +199,26 @@ impl MuqConfig {
             conformer,
             num_logits: file.codebook_size,
         };
-        network.validate()?;
+        check_network(&network, "w2v2_config.")?;
         Ok(Self { network, mel_mean, mel_deviation, fold, target })
     }
 }
 
 /// The mean and standard deviation of the training data's mel spectrograms, by the names that both released models use.
-pub(super) fn mel_statistics(statistics: &serde_json::Map<String, Value>) -> Result<(f32, f32), String> {
-    let number = |name: &str| {
+/// `prefix` stands before these names in errors.
+pub(super) fn mel_statistics(statistics: &serde_json::Map<String, Value>, prefix: &str) -> Result<(f32, f32), String> {
+    let number = |name: &str, expected: &str, is_possible: fn(f32) -> bool| {
         let found = statistics.get(name);
-        found
-            .and_then(Value::as_f64)
-            .filter(|value| value.is_finite())
-            .ok_or_else(|| format!("{name}: expected a number, found {}", found.unwrap_or(&Value::Null)))
+        // In single precision, as it is used: there a huge number is infinite and a tiny one is zero.
+        let value = found.and_then(Value::as_f64).map(|value| value as f32);
+        value.filter(|&value| value.is_finite() && is_possible(value)).ok_or_else(|| {
+            let found = found.map_or("no such entry".into(), Value::to_string);
+            format!("{prefix}{name}: expected {expected}, found {found}")
+        })
     };
-    let (mean, deviation) = (number("melspec_2048_mean")?, number("melspec_2048_std")?);
-    if deviation <= 0.0 {
-        return Err(format!("melspec_2048_std: expected a number above 0, found {deviation}"));
-    }
-    Ok((mean as f32, deviation as f32))
+    let mean = number("melspec_2048_mean", "a number", |_| true)?;
+    let deviation = number("melspec_2048_std", "a number above 0", |value| value > 0.0)?;
+    Ok((mean, deviation))
 }
 
 /// The names of the network's tensors in files of MuQ and MusicFM.

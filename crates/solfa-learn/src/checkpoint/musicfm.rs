@@ -12,9 +12,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use solfa_signal::features::{MelConfig, MelSpectrogram};
 
+use super::json::read_object;
 use super::muq::{NETWORK, mel_statistics};
+use super::sizes::check_network;
+use super::source::list_names;
 use super::strict::StrictLoader;
-use super::{CheckpointError, KeyTable, MelConformerModel, MelTokenizer, TensorSource};
+use super::{CheckpointError, KeyTable, MelConformerModel, MelTokenizer, TensorSource, folder_of, names_of};
 use crate::model::{ConformerConfig, MelConformer, MelConformerConfig};
 use crate::targets::{RandomProjectionQuantizer, RandomProjectionQuantizerConfig};
 
@@ -68,7 +71,8 @@ impl MusicFmConfig {
     /// Reads what lies beside a `.pt` file.
     pub(super) fn find(weights: &Path) -> Result<Self, CheckpointError> {
         let config_path = weights.with_file_name("config.json");
-        let file = if config_path.is_file() { read_json::<ConfigFile>(&config_path)? } else { ConfigFile::default() };
+        let file: ConfigFile =
+            if config_path.is_file() { read_object(&config_path, "MusicFM's sizes")? } else { ConfigFile::default() };
         let conformer = ConformerConfig {
             hidden_size: file.encoder_dim,
             num_layers: file.encoder_depth,
@@ -79,9 +83,10 @@ impl MusicFmConfig {
             rotary_base: 10_000.0,
         };
         let statistics_path = find_statistics(weights)?;
-        let statistics: serde_json::Map<String, Value> = read_json(&statistics_path)?;
-        let (mel_mean, mel_deviation) =
-            mel_statistics(&statistics).map_err(|reason| CheckpointError::Config { path: statistics_path, reason })?;
+        let statistics: serde_json::Map<String, Value> =
+            read_object(&statistics_path, "statistics of mel spectrograms")?;
+        let (mel_mean, mel_deviation) = mel_statistics(&statistics, "")
+            .map_err(|reason| CheckpointError::Config { path: statistics_path, reason })?;
         let network = MelConformerConfig {
             num_mels: NUM_MELS,
             conv_channels: file.conv_dim,
@@ -89,48 +94,45 @@ impl MusicFmConfig {
             conformer,
             num_logits: file.codebook_size,
         };
-        network.validate().map_err(|reason| CheckpointError::Config { path: config_path, reason })?;
+        check_network(&network, "").map_err(|reason| CheckpointError::Config { path: config_path, reason })?;
         Ok(Self { network, mel_mean, mel_deviation })
     }
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, CheckpointError> {
-    let text = fs::read(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?;
-    serde_json::from_slice(&text).map_err(|error| CheckpointError::Config {
-        path: path.to_owned(),
-        reason: format!("not what a MusicFM has here: {error}"),
-    })
-}
-
 /// `pretrained_X.pt` goes with `X_stats.json`; any other name with the one `*_stats.json` beside it.
 fn find_statistics(weights: &Path) -> Result<PathBuf, CheckpointError> {
-    let folder = weights.parent().unwrap_or(Path::new(""));
+    let folder = folder_of(weights);
     let stem = weights.file_stem().unwrap_or_default().to_string_lossy();
-    if let Some(data) = stem.strip_prefix("pretrained_") {
+    let data = stem.strip_prefix("pretrained_");
+    if let Some(data) = data {
         let named = folder.join(format!("{data}_stats.json"));
         if named.is_file() {
             return Ok(named);
         }
     }
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let mut candidates: Vec<PathBuf> = fs::read_dir(folder)
         .map_err(|source| CheckpointError::Io { path: folder.to_owned(), source })?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("_stats.json")))
+        .filter(|path| path.is_file())
         .collect();
     candidates.sort();
-    match candidates.as_slice() {
-        [statistics] => Ok(statistics.clone()),
-        several => Err(CheckpointError::Config {
-            path: weights.to_owned(),
-            reason: format!(
-                "a MusicFM needs the statistics of its training data beside it: expected one file such as \
-                 msd_stats.json, found {}",
-                several.len()
-            ),
-        }),
+    // The statistics of one release are wrong for the other, and would go unnoticed.
+    let released = data.filter(|data| RELEASES.contains(data));
+    match (candidates.as_slice(), released) {
+        ([statistics], None) => Ok(statistics.clone()),
+        (others, released) => {
+            let expected =
+                released.map_or("one file such as msd_stats.json".into(), |data| format!("{data}_stats.json"));
+            let found = if others.is_empty() { list_names(folder) } else { names_of(others) };
+            let reason = format!("expected the statistics of its training data beside it, {expected}, found {found}");
+            Err(CheckpointError::Config { path: weights.to_owned(), reason })
+        }
     }
 }
+
+/// The data that the two releases were trained on, as they are called in names of files.
+const RELEASES: [&str; 2] = ["msd", "fma"];
 
 const RANDOM_PROJECTION: KeyTable = KeyTable {
     prefix: "model.quantizer_melspec_2048_0.",

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{AllocationProperty, Bytes, DType, TensorData};
 use fs_err as fs;
 use half::{bf16, f16};
-use pytorch_reader::{PytorchError, PytorchReader};
+use pytorch_reader::PytorchReader;
 use safetensors::{Dtype as SafetensorsDtype, SafeTensors};
 
-use super::{CheckpointError, hash, mapped_file};
+use super::{CheckpointError, hash, json, mapped_file, pickle};
 
 /// The tensors of one checkpoint, whatever files they lie in. Safetensors files are memory-mapped and 32-bit tensors
 /// are used in place; a PyTorch file's tensors are read one by one.
@@ -51,15 +51,17 @@ impl TensorSource {
         for (file, path) in files.iter().enumerate() {
             let mapping = mapped_file::map_file(path)?;
             let damaged = |reason: String| CheckpointError::Damaged { path: path.clone(), reason };
+            check_length(&mapping).map_err(damaged)?;
             let (header_bytes, metadata) = SafeTensors::read_metadata(&mapping).map_err(|error| {
-                damaged(format!("not a whole safetensors file ({} bytes found): {error}", mapping.len()))
+                damaged(format!("expected a safetensors file, found {} bytes with this fault: {error}", mapping.len()))
             })?;
             let data_start = header_bytes + std::mem::size_of::<u64>();
             for (name, info) in metadata.tensors() {
                 let (start, end) = info.data_offsets;
                 let bytes = mapping.slice(data_start + start..data_start + end);
                 let storage = Storage::Mapped { bytes, dtype: info.dtype };
-                tensors.insert(name, StoredTensor { file, shape: info.shape.clone(), storage });
+                let tensor = StoredTensor { file, shape: info.shape.clone(), storage };
+                insert_once(&mut tensors, name, tensor, files)?;
             }
         }
         Ok(Self { files: files.to_vec(), tensors })
@@ -71,15 +73,24 @@ impl TensorSource {
     /// # Errors
     /// A file that cannot be read, or is damaged.
     pub fn open_pytorch(path: &Path, top_level_key: Option<&str>) -> Result<Self, CheckpointError> {
-        fs::metadata(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?;
-        let reader = match top_level_key.map(|key| PytorchReader::with_top_level_key(path, key)) {
-            None | Some(Err(PytorchError::KeyNotFound(_))) => PytorchReader::new(path),
-            Some(reader) => reader,
-        };
-        let reader = reader.map_err(|error| CheckpointError::Damaged {
+        let num_bytes =
+            fs::metadata(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?.len();
+        let damaged = |error: &dyn std::fmt::Display| CheckpointError::Damaged {
             path: path.to_owned(),
-            reason: format!("not a whole PyTorch file: {error}"),
+            reason: format!("expected a whole PyTorch file, found {num_bytes} bytes with this fault: {error}"),
+        };
+        let contents = PytorchReader::read_pickle_data(path, None).map_err(|error| damaged(&error))?;
+        let key = top_level_key.filter(|key| pickle::has_key(&contents, key));
+        pickle::check_is_data(&contents, key).map_err(|(place, found)| CheckpointError::NotData {
+            path: path.to_owned(),
+            place,
+            found,
         })?;
+        let reader = match key {
+            Some(key) => PytorchReader::with_top_level_key(path, key),
+            None => PytorchReader::new(path),
+        };
+        let reader = reader.map_err(|error| damaged(&error))?;
         let tensors = reader
             .into_tensors()
             .into_iter()
@@ -100,12 +111,13 @@ impl TensorSource {
         if is_safetensors {
             return Self::open_safetensors(shards);
         }
-        let mut source = Self { files: shards.to_vec(), tensors: BTreeMap::new() };
+        let mut tensors = BTreeMap::new();
         for (file, shard) in shards.iter().enumerate() {
-            let tensors = Self::open_pytorch(shard, None)?.tensors;
-            source.tensors.extend(tensors.into_iter().map(|(name, tensor)| (name, StoredTensor { file, ..tensor })));
+            for (name, tensor) in Self::open_pytorch(shard, None)?.tensors {
+                insert_once(&mut tensors, name, StoredTensor { file, ..tensor }, shards)?;
+            }
         }
-        Ok(source)
+        Ok(Self { files: shards.to_vec(), tensors })
     }
 
     /// The weight files.
@@ -131,17 +143,31 @@ impl TensorSource {
         self.tensors.get(name).map(|tensor| tensor.shape.as_slice())
     }
 
+    /// The type of a tensor's values, if it is there and they are no floats.
+    pub(super) fn type_other_than_float(&self, name: &str) -> Option<String> {
+        match &self.tensors.get(name)?.storage {
+            Storage::Mapped { dtype, .. } => {
+                use SafetensorsDtype::{BF16, F16, F32, F64};
+                (!matches!(dtype, F32 | F64 | F16 | BF16)).then(|| format!("{dtype:?}"))
+            }
+            Storage::Pytorch(tensor) => {
+                use pytorch_reader::DType::{BF16, F16, F32, F64};
+                (!matches!(tensor.dtype(), F32 | F64 | F16 | BF16)).then(|| format!("{:?}", tensor.dtype()))
+            }
+        }
+    }
+
     /// A tensor's values as 32-bit floats, in place where they are stored so.
     ///
     /// # Errors
     /// A tensor that is not there, is not made of floats, or cannot be read.
     pub fn read(&self, name: &str) -> Result<TensorData, CheckpointError> {
         let Some(StoredTensor { file, shape, storage }) = self.tensors.get(name) else {
-            let reason = format!("tensor {name} is not in it");
+            let reason = format!("expected tensor {name}, found none of that name");
             return Err(CheckpointError::Damaged { path: self.files[0].clone(), reason });
         };
         let damaged = |reason: String| CheckpointError::Damaged { path: self.files[*file].clone(), reason };
-        let not_float = |found: String| damaged(format!("tensor {name}: floats expected, {found} found"));
+        let not_float = |found: String| damaged(format!("tensor {name}: expected floats, found {found}"));
         match storage {
             Storage::Mapped { bytes, dtype } => match dtype {
                 SafetensorsDtype::F32 if bytes.as_ptr().cast::<f32>().is_aligned() => {
@@ -176,32 +202,76 @@ fn widen<const SIZE: usize>(bytes: &[u8], shape: &[usize], value: impl Fn([u8; S
     TensorData::new(values.iter().map(|&bytes| value(bytes)).collect::<Vec<f32>>(), shape.to_vec())
 }
 
+/// Adds a tensor that no earlier file has.
+fn insert_once(
+    tensors: &mut BTreeMap<String, StoredTensor>,
+    name: String,
+    tensor: StoredTensor,
+    files: &[PathBuf],
+) -> Result<(), CheckpointError> {
+    if let Some(earlier) = tensors.get(&name) {
+        let reason = format!(
+            "tensor {name}: expected in one shard only, found also in {}",
+            files[earlier.file].file_name().unwrap_or_default().to_string_lossy()
+        );
+        return Err(CheckpointError::Damaged { path: files[tensor.file].clone(), reason });
+    }
+    tensors.insert(name, tensor);
+    Ok(())
+}
+
+/// Checks a safetensors file's length against its header: first its own length, in the first eight bytes, then the end
+/// of the last tensor.
+fn check_length(file: &[u8]) -> Result<(), String> {
+    let Some((declared, rest)) = file.split_first_chunk::<{ size_of::<u64>() }>() else {
+        return Err(format!("expected a safetensors file of 8 bytes or more, found {} bytes", file.len()));
+    };
+    let declared = u64::from_le_bytes(*declared);
+    let header = usize::try_from(declared).ok().and_then(|length| rest.split_at_checked(length));
+    let Some((header, data)) = header else {
+        return Err(format!(
+            "expected a safetensors header of {declared} bytes, as its first eight bytes say, found {} bytes",
+            rest.len()
+        ));
+    };
+    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).map_err(|error| {
+        format!("expected a safetensors header in JSON, found {declared} bytes with this fault: {error}")
+    })?;
+    let ends = header.values().filter_map(|tensor| tensor.get("data_offsets")?.get(1)?.as_u64());
+    let expected = ends.max().unwrap_or(0);
+    if expected != data.len() as u64 {
+        return Err(format!("expected {expected} bytes of tensors after the header, found {}", data.len()));
+    }
+    Ok(())
+}
+
 /// The shard files that an index names, in order, each checked to be there.
 pub(super) fn shards_of(index: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     #[derive(serde::Deserialize)]
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    let text = fs::read(index).map_err(|source| CheckpointError::Io { path: index.to_owned(), source })?;
+    let Index { weight_map } = json::read_object(index, "an index of shards")?;
     let config_error = |reason: String| CheckpointError::Config { path: index.to_owned(), reason };
-    let Index { weight_map } =
-        serde_json::from_slice(&text).map_err(|error| config_error(format!("not an index of shards: {error}")))?;
     let mut names: Vec<String> = weight_map.into_values().collect();
     names.sort();
     names.dedup();
     if names.is_empty() {
-        return Err(config_error("it names no shard".into()));
+        return Err(config_error("expected the names of shards in `weight_map`, found none".into()));
     }
-    let folder = index.parent().unwrap_or(Path::new(""));
+    let folder = super::folder_of(index);
     names
         .into_iter()
         .map(|name| {
             // A shard lies beside its index: a name that leads elsewhere is not followed.
             if Path::new(&name).components().count() != 1 {
-                return Err(config_error(format!("`{name}` is not the name of a file beside the index")));
+                return Err(config_error(format!("expected names of files beside the index, found `{name}`")));
             }
             let shard = folder.join(&name);
-            if shard.is_file() { Ok(shard) } else { Err(config_error(format!("shard `{name}` is missing"))) }
+            if shard.is_file() {
+                return Ok(shard);
+            }
+            Err(config_error(format!("expected shard `{name}` beside it, found {}", list_names(folder))))
         })
         .collect()
 }

@@ -67,6 +67,10 @@ impl<'source> StrictLoader<'source> {
             None => self.mismatch.missing.push((name.to_owned(), expected.to_vec())),
             Some(found) => {
                 self.used.insert(name.to_owned());
+                if let Some(found) = self.source.type_other_than_float(name) {
+                    self.mismatch.not_floats.push((name.to_owned(), found));
+                    return None;
+                }
                 if found == expected {
                     let values = self.source.read(name).map(|data| data.try_to_vec::<f32>().unwrap_or_default());
                     return values.map_err(|error| self.unreadable.get_or_insert(error)).ok();
@@ -132,6 +136,10 @@ impl ModuleMapper for Filler<'_, '_> {
         };
         let found = found.to_vec();
         self.loader.used.insert(name.clone());
+        if let Some(found) = self.loader.source.type_other_than_float(&name) {
+            self.loader.mismatch.not_floats.push((name, found));
+            return param;
+        }
         if found != expected {
             self.loader.mismatch.mis_shaped.push((name, expected, found));
             return param;

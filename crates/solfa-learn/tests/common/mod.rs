@@ -1,11 +1,15 @@
-//! What the integration tests share: golden cases, and models on the test device.
+//! What the integration tests share: golden cases, models on the test device, and checkpoints written anew.
+#![allow(dead_code, reason = "every test program uses a part of this")]
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
+
+pub(crate) mod weights;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use safetensors::{Dtype, SafeTensors};
-use solfa_learn::checkpoint::{Checkpoint, MelConformerModel};
+use solfa_learn::checkpoint::{Checkpoint, CheckpointError, MelConformerModel};
 use solfa_learn::device::DeviceChoice;
 use solfa_signal::audio::Waveform;
 
@@ -18,7 +22,11 @@ pub(crate) fn device() -> Device {
 }
 
 pub(crate) fn load(path: &Path) -> MelConformerModel {
-    Checkpoint::open(path).and_then(|checkpoint| checkpoint.load(&device())).unwrap_or_else(|error| panic!("{error}"))
+    try_load(path).unwrap_or_else(|error| panic!("{error}"))
+}
+
+pub(crate) fn try_load(path: &Path) -> Result<MelConformerModel, CheckpointError> {
+    Checkpoint::open(path)?.load(&device())
 }
 
 /// One tensor of a golden file. Integers are small enough to be exact.
