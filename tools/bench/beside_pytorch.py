@@ -31,11 +31,12 @@ WINDOW_SECONDS = 30
 def conformer_config():
     from transformers import Wav2Vec2ConformerConfig
 
-    return Wav2Vec2ConformerConfig(
+    config = Wav2Vec2ConformerConfig(
         hidden_size=1024, num_hidden_layers=12, num_attention_heads=16, intermediate_size=4096, hidden_act="swish",
         conv_depthwise_kernel_size=31, position_embeddings_type="rotary", rotary_embedding_base=10000, layerdrop=0.0,
         hidden_dropout=0.1, attention_dropout=0.1, activation_dropout=0.1, conformer_conv_dropout=0.1,
     ).to_dict()
+    return {name: value for name, value in config.items() if name not in ("id2label", "label2id")}
 
 
 def muq_config():

@@ -2,11 +2,12 @@
 //!
 //! Data flows one way through this crate:
 //!
-//! 1. [`audio`] decodes a file, mixes it down, resamples it and cuts it into windows; what comes out is a
-//!    [`Waveform`](audio::Waveform), which always knows its sample rate.
+//! 1. [`audio`] decodes a file, mixes it down and resamples it; what comes out is a [`Waveform`](audio::Waveform), which
+//!    always knows its sample rate.
 //! 2. An [`Encoder`](encoder::Encoder) turns waveforms into [`Frames`](frames::Frames): series of vectors at a known
 //!    rate, one series per layer. The hand-made [`features`] are encoders, and so is every network of `solfa-learn`.
-//! 3. [`extract`] runs an encoder over a recording of any length, window by window in bounded memory, stitches the
+//! 3. [`windows`] cuts a recording into clips of the length that an encoder was made for.
+//! 4. [`extract`] runs an encoder over a recording of any length, window by window in bounded memory, stitches the
 //!    windows back together and pools them.
 //!
 //! # Example
@@ -16,11 +17,12 @@
 //! ```
 //! use std::path::Path;
 //!
-//! use solfa_signal::audio::{self, Resampled, Resampler, Tail, WindowLength, WindowPlan};
+//! use solfa_signal::audio::{self, Resampled, Resampler};
 //! use solfa_signal::encoder::{Encoder, LayerChoice};
 //! use solfa_signal::extract::{ExtractedContent, extract};
 //! use solfa_signal::features::{MelConfig, MelSpectrogram};
 //! use solfa_signal::frames::Pooling;
+//! use solfa_signal::windows::{Tail, WindowLength, WindowPlan};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let path = Path::new("../../fixtures/audio/rainy.wav");
@@ -48,6 +50,7 @@ pub mod extract;
 pub mod features;
 pub mod frames;
 pub mod testing;
+pub mod windows;
 
 /// The Rust of the README is compiled with the examples of this crate.
 #[cfg(doctest)]

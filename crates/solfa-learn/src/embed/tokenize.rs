@@ -3,9 +3,10 @@
 use std::io;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use solfa_signal::audio::{MonoSource, Tail, WindowLength, WindowPlan, WindowStream};
+use solfa_signal::audio::MonoSource;
 use solfa_signal::encoder::{Encoder, LayerChoice};
 use solfa_signal::extract::{ExtractError, FrameSink, Stitcher};
+use solfa_signal::windows::{Tail, WindowLength, WindowPlan, WindowStream};
 
 use super::mel_conformer::normalized;
 use crate::checkpoint::{MelConformerModel, MelTokenizer};

@@ -1,7 +1,8 @@
-//! Sound in: decode, mix down, resample, cut into windows.
+//! Sound in: decode, mix down, resample.
 //!
 //! Every stage hands on a [`Waveform`], so no function of this project takes bare samples. Recordings of any length
-//! flow through as blocks: [`MonoSource`] is the one shape of a stream of sound.
+//! flow through as blocks: [`MonoSource`] is the one shape of a stream of sound, and
+//! [`Resampled`] wraps one.
 
 mod aac;
 mod decode;
@@ -15,7 +16,6 @@ mod resample;
 mod sniff;
 mod source;
 mod waveform;
-mod windows;
 
 pub use decode::{open, read};
 pub use error::AudioError;
@@ -23,4 +23,3 @@ pub use ffmpeg::find_ffmpeg;
 pub use resample::{Resampled, Resampler, resample};
 pub use source::{MonoSource, WaveformSource};
 pub use waveform::Waveform;
-pub use windows::{Tail, Window, WindowError, WindowLength, WindowPlan, WindowPosition, WindowStream};

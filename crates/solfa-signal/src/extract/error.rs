@@ -1,7 +1,8 @@
 //! Why a recording could not be encoded.
 
-use crate::audio::{AudioError, Tail, WindowPlan};
+use crate::audio::AudioError;
 use crate::encoder::EncodeError;
+use crate::windows::{Tail, WindowPlan};
 
 /// Why a recording could not be encoded.
 #[derive(Debug, thiserror::Error)]

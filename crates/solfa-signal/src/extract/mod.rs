@@ -17,9 +17,10 @@ pub use error::ExtractError;
 pub use pipeline::{FinishedRecording, Pipeline, RecordingVisitor};
 pub use stitch::{FrameSink, StitchedLayer, Stitcher};
 
-use crate::audio::{MonoSource, WindowPlan, WindowStream};
+use crate::audio::MonoSource;
 use crate::encoder::{Encoder, LayerChoice};
 use crate::frames::Pooling;
+use crate::windows::{WindowPlan, WindowStream};
 
 /// The chosen layers of a whole recording, in ascending order.
 ///

@@ -12,8 +12,9 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::{ExtractError, FrameSink, StitchedLayer, Stitcher};
-use crate::audio::{self, AudioError, Resampled, Resampler, Waveform, WindowPlan, WindowPosition, WindowStream};
+use crate::audio::{self, AudioError, Resampled, Resampler, Waveform};
 use crate::encoder::{Encoder, LayerChoice};
+use crate::windows::{WindowPlan, WindowPosition, WindowStream};
 
 /// Windows that a decoder may be ahead of the encoder.
 const WINDOWS_AHEAD: usize = 2;
@@ -262,11 +263,11 @@ fn take_waveform(waveform: &mut Waveform) -> Waveform {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audio::{Tail, WindowLength};
     use crate::extract::{Extracted, FrameCollector, extract};
     use crate::features::{MelConfig, MelSpectrogram};
     use crate::frames::Pooling;
     use crate::testing::musical_signal;
+    use crate::windows::{Tail, WindowLength};
 
     #[derive(Default)]
     struct Collecting {

@@ -14,8 +14,8 @@ use std::io;
 use std::ops::Range;
 
 use super::ExtractError;
-use crate::audio::WindowPosition;
 use crate::encoder::{EncodeError, EncoderSpec, LayerBatch, LayerChoice};
+use crate::windows::WindowPosition;
 
 /// What takes the frames of a recording, in order.
 pub trait FrameSink {

@@ -3,7 +3,8 @@ use std::io;
 use proptest::prelude::*;
 
 use super::*;
-use crate::audio::{Tail, Waveform, WaveformSource, WindowLength};
+use crate::audio::{Waveform, WaveformSource};
+use crate::windows::{Tail, WindowLength};
 use crate::encoder::{EncodeError, EncoderSpec, LayerBatch, LayerFrames, LayerSpec, check_clips};
 use crate::frames::Frames;
 use crate::testing::{check_encoder, musical_signal};

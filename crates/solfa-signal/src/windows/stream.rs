@@ -144,7 +144,8 @@ impl<S: MonoSource> std::iter::FusedIterator for WindowStream<S> {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audio::{WaveformSource, WindowLength};
+    use crate::audio::WaveformSource;
+    use crate::windows::WindowLength;
     use crate::encoder::{EncoderSpec, LayerSpec};
 
     fn plan(tail: Tail) -> WindowPlan {
