@@ -1,0 +1,13 @@
+//! The command as its users meet it: the real binary, in folders of its own.
+
+mod common;
+
+mod determinism;
+mod exit_codes;
+mod formats;
+mod golden;
+mod hostile;
+mod inputs;
+mod resume;
+mod songs;
+mod windows;
