@@ -1,5 +1,7 @@
 //! The command as its users meet it: the real binary, in folders of its own.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
+
 mod common;
 
 mod determinism;

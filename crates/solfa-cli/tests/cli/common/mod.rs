@@ -102,7 +102,7 @@ impl Workplace {
 const SOME_TIME: std::time::Duration = std::time::Duration::from_secs(300);
 
 pub(crate) fn json_lines(stdout: &[u8]) -> Vec<Value> {
-    stdout.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(|line| parse(line)).collect()
+    stdout.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(parse).collect()
 }
 
 fn parse(line: &[u8]) -> Value {
