@@ -1,5 +1,6 @@
 //! What can be typed, and its help.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -63,7 +64,7 @@ pub(crate) struct EmbedArguments {
     /// Audio files, folders (searched recursively), glob patterns, manifests (.txt, .csv or .jsonl with `path` or
     /// `audio_path`), or `-` for paths on standard input
     #[arg(required = true, value_name = "INPUT")]
-    pub(crate) inputs: Vec<String>,
+    pub(crate) inputs: Vec<OsString>,
 
     #[command(flatten)]
     pub(crate) model: ModelArguments,
@@ -94,7 +95,7 @@ pub(crate) struct EmbedArguments {
 
     /// Windows encoded together [default: the number of cores for hand-made features, 8 on a graphics processor]. The
     /// result does not depend on it; a network on the CPU takes one at a time
-    #[arg(long, value_name = "N", value_parser = parse_count)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_count)]
     pub(crate) batch: Option<usize>,
 
     /// Skip inputs whose output is whole and of the same space
@@ -124,12 +125,12 @@ pub(crate) struct ModelArguments {
 pub(crate) struct WindowArguments {
     /// Length of the windows that a recording is cut into: seconds, or `whole`
     /// [default: the length of the clips that the model was trained on]
-    #[arg(long, value_parser = parse_window, value_name = "SECONDS|whole")]
+    #[arg(long, allow_negative_numbers = true, value_parser = parse_window, value_name = "SECONDS|whole")]
     pub(crate) window: Option<WindowLength>,
 
     /// Time from one window to the next, in seconds [default: the window; for hand-made features as much less as makes
     /// the result that of the whole recording]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, allow_negative_numbers = true, value_name = "SECONDS")]
     pub(crate) hop: Option<f64>,
 
     /// What happens to the end of a recording that does not fill a window: `overlap` lets the last window start
@@ -189,7 +190,7 @@ pub(crate) struct BenchArguments {
     pub(crate) dtype: DtypeName,
 
     /// Passes that are measured, after one to warm up; the best counts
-    #[arg(long, value_name = "N", default_value = "5", value_parser = parse_count)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "5", value_parser = parse_count)]
     pub(crate) passes: usize,
 
     /// Measure from the first pass on

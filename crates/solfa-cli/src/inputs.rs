@@ -1,11 +1,12 @@
 //! From what was typed as inputs to a list of recordings.
 
-use std::collections::BTreeMap;
-use std::io::BufRead;
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Context, bail};
-use fs_err as fs;
+use anyhow::{Context, anyhow, bail, ensure};
 use globset::GlobBuilder;
 use walkdir::WalkDir;
 
@@ -14,6 +15,15 @@ const AUDIO_EXTENSIONS: [&str; 24] = [
     "wav", "wave", "bwf", "aif", "aiff", "aifc", "flac", "mp3", "mp2", "ogg", "oga", "opus", "m4a", "m4b", "aac",
     "alac", "caf", "wma", "mp4", "mka", "mkv", "mov", "webm", "avi",
 ];
+
+/// Names that the column or field of a path has in a manifest.
+const PATH_FIELDS: [&str; 2] = ["path", "audio_path"];
+
+/// Characters that make a path a pattern.
+const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
+
+/// What some editors put before the first line of a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A recording to be read, and its place in a folder of outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,23 +50,23 @@ pub(crate) struct Inputs {
 
 impl Inputs {
     /// Reads every input. `standard_input` is what `-` reads.
-    pub(crate) fn collect(arguments: &[String], standard_input: impl BufRead) -> Self {
+    pub(crate) fn collect(arguments: &[OsString], standard_input: impl BufRead) -> Self {
         let mut inputs = Self::default();
         let mut standard_input = Some(standard_input);
         for argument in arguments {
-            let found = match argument.as_str() {
-                "-" => match standard_input.take() {
-                    Some(lines) => paths_of_lines(lines, None),
-                    None => Err(anyhow::anyhow!("standard input was given twice")),
-                },
-                argument => expand(argument),
+            let found = if argument == "-" {
+                match standard_input.take() {
+                    Some(lines) => inputs.add_lines(lines, None),
+                    None => Err(anyhow!("standard input was given twice")),
+                }
+            } else {
+                inputs.add(argument)
             };
-            match found {
-                Ok(recordings) => inputs.recordings.extend(recordings),
-                Err(error) => inputs.failed.push(FailedInput { path: argument.clone(), error }),
+            if let Err(error) = found {
+                inputs.failed.push(FailedInput { path: argument.to_string_lossy().into_owned(), error });
             }
         }
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         inputs.recordings.retain(|recording| seen.insert(recording.path.clone()));
         inputs
     }
@@ -98,22 +108,138 @@ impl Inputs {
         }
         Ok(outputs)
     }
-}
 
-fn expand(argument: &str) -> anyhow::Result<Vec<Recording>> {
-    let path = Path::new(argument);
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => folder(path),
-        Ok(_) => {
-            match path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase).as_deref() {
-                Some("txt") => paths_of_lines(std::io::BufReader::new(fs::File::open(path)?), Some(path)),
-                Some("csv") => paths_of_csv(path),
-                Some("jsonl") => paths_of_jsonl(path),
-                _ => Ok(vec![Recording { path: path.to_owned(), relative: below_root(Path::new(file_name(path))) }]),
+    fn add(&mut self, argument: &OsStr) -> anyhow::Result<()> {
+        let path = Path::new(argument);
+        let extension = path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
+        match (path.metadata(), extension.as_deref(), argument.to_str()) {
+            (Ok(metadata), ..) if metadata.is_dir() => self.add_folder(path),
+            (Ok(_), Some("txt"), _) => self.add_lines(BufReader::new(open(path)?), Some(path)),
+            (Ok(_), Some("csv"), _) => self.add_csv(path),
+            (Ok(_), Some("jsonl"), _) => self.add_jsonl(path),
+            (Ok(_), ..) => {
+                let relative = below_root(Path::new(file_name(path)));
+                self.recordings.push(Recording { path: path.to_owned(), relative });
+                Ok(())
+            }
+            (Err(_), _, Some(text)) if text.contains(WILDCARDS) => self.add_pattern(text),
+            (Err(error), ..) => Err(error).context("cannot be read"),
+        }
+    }
+
+    /// Every audio file below a folder.
+    fn add_folder(&mut self, root: &Path) -> anyhow::Result<()> {
+        let found = self.add_walk(WalkDir::new(root), root, is_audio);
+        ensure!(found, "the folder holds no audio: expected files such as .wav, .flac, .mp3 or .ogg");
+        Ok(())
+    }
+
+    /// Every audio file that a glob pattern matches, for shells that do not expand them and patterns that were quoted.
+    fn add_pattern(&mut self, text: &str) -> anyhow::Result<()> {
+        let matcher = GlobBuilder::new(text).literal_separator(true).build()?.compile_matcher();
+        // Everything before the first part with a wildcard is a folder to start from.
+        let is_fixed = |part: &Component| !part.as_os_str().to_string_lossy().contains(WILDCARDS);
+        let root: PathBuf = Path::new(text).components().take_while(is_fixed).collect();
+        let start = if root.as_os_str().is_empty() { Path::new(".") } else { &root };
+        let mut walk = WalkDir::new(start);
+        if !text.contains("**") {
+            walk = walk.max_depth(Path::new(text).components().skip_while(is_fixed).count());
+        }
+        let found = self.add_walk(walk, &root, |path| is_audio(path) && matcher.is_match(path));
+        ensure!(found, "no audio file matches the pattern");
+        Ok(())
+    }
+
+    /// Every file of a walk that is wanted; and what cannot be read, as failures of their own. Says whether there was
+    /// anything.
+    fn add_walk(&mut self, walk: WalkDir, root: &Path, is_wanted: impl Fn(&Path) -> bool) -> bool {
+        let before = self.recordings.len() + self.failed.len();
+        // A walk of the current folder calls its files `./a.wav`, a pattern `a.wav`.
+        let as_given = |path: &Path| {
+            let is_current = root.as_os_str().is_empty();
+            if is_current { path.strip_prefix(".").unwrap_or(path).to_owned() } else { path.to_owned() }
+        };
+        for entry in walk.follow_links(true).sort_by_file_name() {
+            match entry {
+                Ok(entry) => {
+                    let path = as_given(entry.path());
+                    if entry.file_type().is_file() && is_wanted(&path) {
+                        let relative = below_root(path.strip_prefix(root).unwrap_or(&path));
+                        self.recordings.push(Recording { path, relative });
+                    }
+                }
+                Err(error) => {
+                    let path = as_given(error.path().unwrap_or(root));
+                    // A link that leads back to a folder above it leads to nothing new.
+                    let Some(error) = error.io_error() else { continue };
+                    if error.kind() == io::ErrorKind::NotFound && !is_wanted(&path) {
+                        continue;
+                    }
+                    let reason = anyhow!("cannot be read: {error}");
+                    self.failed.push(FailedInput { path: path.to_string_lossy().into_owned(), error: reason });
+                }
             }
         }
-        Err(_) if argument.contains(['*', '?', '[', '{']) => pattern(argument),
-        Err(error) => Err(error).context("it cannot be read"),
+        self.recordings.len() + self.failed.len() > before
+    }
+
+    /// A list of one path a line; empty lines are left out, and in a manifest those that start with `#`.
+    fn add_lines(&mut self, mut lines: impl BufRead, manifest: Option<&Path>) -> anyhow::Result<()> {
+        let mut listed = Vec::new();
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line).context("cannot be read")? > 0 {
+            let text = line.strip_prefix(BYTE_ORDER_MARK).filter(|_| listed.is_empty()).unwrap_or(&line);
+            let text = without_line_end(text);
+            ensure!(!text.contains(&0), "it is not a list of paths: it holds bytes that are no text");
+            let is_comment = manifest.is_some() && text.starts_with(b"#");
+            if !text.trim_ascii().is_empty() && !is_comment {
+                listed.push(recording_of(path_of_bytes(text)?, manifest));
+            }
+            line.clear();
+        }
+        self.add_listed(listed)
+    }
+
+    fn add_csv(&mut self, manifest: &Path) -> anyhow::Result<()> {
+        let mut reader = csv::Reader::from_reader(open(manifest)?);
+        let header = reader.headers().context("it is not a CSV table")?.clone();
+        let column = PATH_FIELDS.iter().find_map(|field| header.iter().position(|name| name.trim() == *field));
+        let Some(column) = column else {
+            let found = header.iter().collect::<Vec<_>>().join(", ");
+            bail!("expected a column `path` or `audio_path`, found {found}");
+        };
+        let mut listed = Vec::new();
+        for record in reader.records() {
+            let record = record.context("it is not a CSV table")?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let path = record.get(column).filter(|path| !path.is_empty());
+            let path = path.with_context(|| format!("line {line} has an empty `{}`", &header[column]))?;
+            listed.push(recording_of(PathBuf::from(path), Some(manifest)));
+        }
+        self.add_listed(listed)
+    }
+
+    fn add_jsonl(&mut self, manifest: &Path) -> anyhow::Result<()> {
+        let mut listed = Vec::new();
+        for (number, line) in BufReader::new(open(manifest)?).lines().enumerate() {
+            let line = line.context("it is not a list of JSON objects")?;
+            let line = line.strip_prefix('\u{feff}').unwrap_or(&line).trim();
+            if line.is_empty() {
+                continue;
+            }
+            let row: serde_json::Value =
+                serde_json::from_str(line).with_context(|| format!("line {} is not a JSON object", number + 1))?;
+            let path = PATH_FIELDS.iter().find_map(|field| row.get(field)?.as_str().filter(|path| !path.is_empty()));
+            let path = path.with_context(|| format!("line {} has no text field `path` or `audio_path`", number + 1))?;
+            listed.push(recording_of(PathBuf::from(path), Some(manifest)));
+        }
+        self.add_listed(listed)
+    }
+
+    fn add_listed(&mut self, listed: Vec<Recording>) -> anyhow::Result<()> {
+        ensure!(!listed.is_empty(), "it lists no path");
+        self.recordings.extend(listed);
+        Ok(())
     }
 }
 
@@ -127,110 +253,27 @@ fn is_audio(path: &Path) -> bool {
     !is_hidden && extension.is_some_and(|extension| AUDIO_EXTENSIONS.contains(&extension.as_str()))
 }
 
-/// Every audio file below a folder.
-fn folder(root: &Path) -> anyhow::Result<Vec<Recording>> {
-    let mut recordings = Vec::new();
-    for entry in WalkDir::new(root).follow_links(true).sort_by_file_name() {
-        let entry = entry?;
-        if entry.file_type().is_file() && is_audio(entry.path()) {
-            let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
-            recordings.push(Recording { path: entry.path().to_owned(), relative: below_root(relative) });
-        }
-    }
-    if recordings.is_empty() {
-        bail!("the folder holds no audio: expected files such as .wav, .flac, .mp3 or .ogg");
-    }
-    Ok(recordings)
+fn open(path: &Path) -> anyhow::Result<File> {
+    File::open(path).context("cannot be read")
 }
 
-/// Every audio file that a glob pattern matches, for shells that do not expand them and patterns that were quoted.
-fn pattern(text: &str) -> anyhow::Result<Vec<Recording>> {
-    let matcher = GlobBuilder::new(text).literal_separator(true).build()?.compile_matcher();
-    // Everything before the first part with a wildcard is a folder to start from.
-    let root: PathBuf = Path::new(text)
-        .components()
-        .take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']))
-        .collect();
-    let start = if root.as_os_str().is_empty() { Path::new(".") } else { &root };
-    let mut recordings = Vec::new();
-    for entry in WalkDir::new(start).follow_links(true).sort_by_file_name() {
-        let entry = entry?;
-        let path = if root.as_os_str().is_empty() {
-            entry.path().strip_prefix(".").unwrap_or(entry.path())
-        } else {
-            entry.path()
-        };
-        if entry.file_type().is_file() && is_audio(path) && matcher.is_match(path) {
-            let relative = path.strip_prefix(&root).unwrap_or(path);
-            recordings.push(Recording { path: path.to_owned(), relative: below_root(relative) });
-        }
-    }
-    if recordings.is_empty() {
-        bail!("no audio file matches the pattern");
-    }
-    Ok(recordings)
+fn without_line_end(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// A manifest of one path a line; empty lines and lines that start with `#` are left out.
-fn paths_of_lines(lines: impl BufRead, manifest: Option<&Path>) -> anyhow::Result<Vec<Recording>> {
-    let mut recordings = Vec::new();
-    for line in lines.lines() {
-        let line = line.context("it is not a list of paths")?;
-        let line = line.trim_end_matches('\r');
-        if !line.trim().is_empty() && !line.starts_with('#') {
-            recordings.push(listed(line, manifest));
-        }
-    }
-    if recordings.is_empty() {
-        bail!("it lists no path");
-    }
-    Ok(recordings)
+#[cfg(unix)]
+fn path_of_bytes(bytes: &[u8]) -> anyhow::Result<PathBuf> {
+    Ok(PathBuf::from(<OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(bytes)))
 }
 
-/// Names that the column or field of a path has.
-const PATH_FIELDS: [&str; 2] = ["path", "audio_path"];
-
-fn paths_of_csv(manifest: &Path) -> anyhow::Result<Vec<Recording>> {
-    let mut reader = csv::Reader::from_reader(fs::File::open(manifest)?);
-    let header = reader.headers().context("it is not a CSV table")?.clone();
-    let column = PATH_FIELDS.iter().find_map(|field| header.iter().position(|name| name.trim() == *field));
-    let Some(column) = column else {
-        let found = header.iter().collect::<Vec<_>>().join(", ");
-        bail!("expected a column `path` or `audio_path`, found {found}");
-    };
-    let mut recordings = Vec::new();
-    for record in reader.records() {
-        let record = record.context("it is not a CSV table")?;
-        recordings.push(listed(record.get(column).unwrap_or_default(), Some(manifest)));
-    }
-    if recordings.is_empty() {
-        bail!("it lists no path");
-    }
-    Ok(recordings)
-}
-
-fn paths_of_jsonl(manifest: &Path) -> anyhow::Result<Vec<Recording>> {
-    let mut recordings = Vec::new();
-    for (number, line) in std::io::BufReader::new(fs::File::open(manifest)?).lines().enumerate() {
-        let line = line.context("it is not a list of JSON objects")?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let row: serde_json::Value =
-            serde_json::from_str(&line).with_context(|| format!("line {} is not a JSON object", number + 1))?;
-        let path = PATH_FIELDS.iter().find_map(|field| row.get(field)?.as_str());
-        let path = path.with_context(|| format!("line {} has no text field `path` or `audio_path`", number + 1))?;
-        recordings.push(listed(path, Some(manifest)));
-    }
-    if recordings.is_empty() {
-        bail!("it lists no path");
-    }
-    Ok(recordings)
+#[cfg(not(unix))]
+fn path_of_bytes(bytes: &[u8]) -> anyhow::Result<PathBuf> {
+    Ok(PathBuf::from(std::str::from_utf8(bytes).context("it is not a list of paths")?))
 }
 
 /// A path of a list: as it stands where that exists, else below the folder of its manifest.
-fn listed(text: &str, manifest: Option<&Path>) -> Recording {
-    let path = PathBuf::from(text);
+fn recording_of(path: PathBuf, manifest: Option<&Path>) -> Recording {
     let relative = below_root(&path);
     let beside = manifest.and_then(Path::parent).map(|folder| folder.join(&path));
     match beside {
@@ -246,6 +289,8 @@ fn below_root(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use fs_err as fs;
+
     use super::*;
 
     fn touch(folder: &Path, names: &[&str]) {
@@ -257,7 +302,7 @@ mod tests {
     }
 
     fn collect(arguments: &[&str], standard_input: &str) -> Inputs {
-        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
         Inputs::collect(&arguments, standard_input.as_bytes())
     }
 

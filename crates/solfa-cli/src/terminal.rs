@@ -2,6 +2,7 @@
 #![allow(clippy::print_stderr, reason = "the one module that writes messages")]
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -32,6 +33,11 @@ impl From<Outcome> for ExitCode {
 #[error("{0}")]
 pub(crate) struct UsageError(pub(crate) String);
 
+/// That what would be written is what is read.
+pub(crate) fn output_is_input(output: &Path) -> UsageError {
+    UsageError(format!("--output {} is one of the inputs: it would be lost", output.display()))
+}
+
 /// Prints why a command failed and says with which code to exit. A reader of standard output that has gone away, as
 /// `head` does, is no failure.
 pub(crate) fn report_failure(error: &anyhow::Error) -> ExitCode {
@@ -41,7 +47,7 @@ pub(crate) fn report_failure(error: &anyhow::Error) -> ExitCode {
     if is_broken_pipe {
         return ExitCode::SUCCESS;
     }
-    eprintln!("solfa: {error:#}");
+    note(&describe(error));
     if error.is::<UsageError>() {
         eprintln!("For help, try `solfa --help` or `solfa help COMMAND`.");
         return ExitCode::from(2);
@@ -49,9 +55,40 @@ pub(crate) fn report_failure(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// A message for people.
+/// A message for people, of one line or several.
 pub(crate) fn note(message: &str) {
-    eprintln!("solfa: {message}");
+    let lines: Vec<String> = message.split('\n').map(printable).collect();
+    eprintln!("solfa: {}", lines.join("\n"));
+}
+
+/// An error and its causes, each once: some messages quote their cause.
+pub(crate) fn describe(error: &anyhow::Error) -> String {
+    let mut description = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !description.contains(&cause) {
+            description = format!("{description}: {cause}");
+        }
+    }
+    description
+}
+
+/// The error, which names the file that it is about.
+pub(crate) fn about(path: &str, error: anyhow::Error) -> anyhow::Error {
+    let is_named = error.to_string().strip_prefix(path).is_some_and(|rest| rest.starts_with(':'));
+    if is_named { error } else { error.context(path.to_owned()) }
+}
+
+/// Text of one line in which a file's name cannot break the line or command the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            printable.extend(character.escape_default());
+        } else {
+            printable.push(character);
+        }
+    }
+    printable
 }
 
 /// A result for machines, on one line of standard output.
@@ -76,7 +113,7 @@ pub(crate) fn print_table(header: &[&str], rows: &[Vec<String>], numeric: &[usiz
     for row in rows {
         table.add_row(row.iter().enumerate().map(|(column, text)| {
             let alignment = if numeric.contains(&column) { CellAlignment::Right } else { CellAlignment::Left };
-            Cell::new(text).set_alignment(alignment)
+            Cell::new(printable(text)).set_alignment(alignment)
         }));
     }
     print_line(&table.trim_fmt())

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use anyhow::Context;
 use serde::Serialize;
 use solfa_signal::audio::{self, Waveform, WindowPlan, WindowStream};
 use solfa_signal::audio::{WaveformSource, resample};
+use solfa_signal::extract::ExtractError;
 
 use crate::arguments::BenchArguments;
 use crate::encoders;
@@ -34,17 +34,23 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<Outcome> {
     let plan = WindowPlan::new(spec, windows.window.unwrap_or_default(), windows.hop, windows.tail)
         .map_err(|error| UsageError(error.to_string()))?;
     let layers = arguments.layers.resolve(spec.layers.len()).map_err(|error| UsageError(error.to_string()))?;
-    let waveform = resample(&audio::read(&arguments.input)?, spec.sample_rate, windows.resampler)?;
-    let audio_seconds = waveform.seconds();
-    let clips: Vec<Waveform> = WindowStream::new(WaveformSource::new(waveform), plan)
+    let path = arguments.input.to_string_lossy();
+    let waveform = audio::read(&arguments.input)
+        .and_then(|waveform| resample(&waveform, spec.sample_rate, windows.resampler))
+        .map_err(|error| terminal::about(&path, error.into()))?;
+    let (audio_seconds, num_samples) = (waveform.seconds(), waveform.num_samples() as u64);
+    let clips: Vec<Waveform> = WindowStream::new(WaveformSource::new(waveform), plan.clone())
         .map(|window| Ok(window?.waveform))
         .collect::<anyhow::Result<_>>()?;
+    if clips.is_empty() {
+        return Err(terminal::about(&path, ExtractError::no_frames(&plan, num_samples).into()));
+    }
 
     let pass = || -> anyhow::Result<f64> {
         let start = Instant::now();
         for batch in clips.chunks(named.default_batch) {
             let encoded = named.encoder.encode(batch, &arguments.layers);
-            encoded.with_context(|| arguments.input.display().to_string())?;
+            encoded.map_err(|error| terminal::about(&path, error.into()))?;
         }
         Ok(start.elapsed().as_secs_f64())
     };

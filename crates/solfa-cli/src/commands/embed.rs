@@ -1,6 +1,6 @@
 //! `solfa embed`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -9,7 +9,7 @@ use anyhow::Context;
 use serde::Serialize;
 use solfa_eval::store::{
     EmbeddedLayer, Embedding, EmbeddingSpace, Format, FrameSpool, LayerValues, NUMERICS_VERSION, OutputState,
-    StoreError, TableWriter, output_state, write_embedding,
+    StoreError, TableWriter, output_state, remove_abandoned, write_embedding,
 };
 use solfa_signal::audio::WindowPlan;
 use solfa_signal::extract::{ExtractError, FinishedRecording, FrameSink, Pipeline, RecordingVisitor, StitchedLayer};
@@ -25,6 +25,7 @@ pub(crate) fn run(arguments: &EmbedArguments) -> anyhow::Result<Outcome> {
     let format = choose_format(arguments)?;
     let inputs = Inputs::collect(&arguments.inputs, io::stdin().lock());
     let layout = Layout::choose(arguments, format, &inputs)?;
+    layout.check(arguments, &inputs)?;
     let named = encoders::open(&arguments.model, arguments.batch)?;
     let plan = window_plan(&named, &arguments.windows)?;
     let space = embedding_space(arguments, &named, &plan)?;
@@ -36,13 +37,21 @@ pub(crate) fn run(arguments: &EmbedArguments) -> anyhow::Result<Outcome> {
         return Err(UsageError(reason).into());
     }
 
-    let destination = Destination::open(layout, format, &space, arguments.resume)?;
-    let mut report = Report::new(arguments.json, inputs.recordings.len());
-    for failed in &inputs.failed {
-        report.failed(&failed.path, &failed.error)?;
+    let Inputs { recordings, failed } = inputs;
+    let mut report = Report::new(arguments.json, recordings.len());
+    for failed in failed {
+        report.failed(&failed.path, failed.error)?;
     }
+    if recordings.is_empty() {
+        // No table of nothing takes the place of an earlier one.
+        return report.finish(&space, start);
+    }
+    if arguments.resume {
+        remove_abandoned(layout.outputs());
+    }
+    let destination = Destination::open(layout, format, &space, arguments.resume)?;
     let mut todo = Vec::new();
-    for (number, recording) in inputs.recordings.iter().enumerate() {
+    for (number, recording) in recordings.iter().enumerate() {
         let is_done = arguments.resume && destination.has(number, &recording.path, format, &space)?;
         if is_done {
             report.skipped(&recording.path, destination.path(number), &space)?;
@@ -51,7 +60,7 @@ pub(crate) fn run(arguments: &EmbedArguments) -> anyhow::Result<Outcome> {
         }
     }
 
-    let paths: Vec<PathBuf> = todo.iter().map(|&number| inputs.recordings[number].path.clone()).collect();
+    let paths: Vec<PathBuf> = todo.iter().map(|&number| recordings[number].path.clone()).collect();
     let pipeline = Pipeline {
         encoder: named.encoder.as_ref(),
         plan,
@@ -126,6 +135,14 @@ enum Layout {
 impl Layout {
     fn choose(arguments: &EmbedArguments, format: Format, inputs: &Inputs) -> anyhow::Result<Self> {
         let output = &arguments.output;
+        if Format::from_path(output).is_none() && output.is_file() {
+            let formats = Format::ALL.map(|format| format!(".{format}")).join(", ");
+            return Err(UsageError(format!(
+                "--output {} is a file: expected a folder, or a file that ends in {formats}",
+                output.display()
+            ))
+            .into());
+        }
         if Format::from_path(output).is_none() || output.is_dir() {
             let mirrored = inputs.mirrored(format.name()).map_err(|error| UsageError(error.to_string()))?;
             return Ok(Self::Files(mirrored.into_iter().map(|path| output.join(path)).collect()));
@@ -140,6 +157,29 @@ impl Layout {
                 output.display()
             ))
             .into()),
+        }
+    }
+}
+
+impl Layout {
+    fn outputs(&self) -> &[PathBuf] {
+        match self {
+            Self::Files(outputs) => outputs,
+            Self::Table(output) => std::slice::from_ref(output),
+        }
+    }
+
+    /// Refuses to write over what is read: recordings, and the lists that name them.
+    fn check(&self, arguments: &EmbedArguments, inputs: &Inputs) -> Result<(), UsageError> {
+        let recordings = inputs.recordings.iter().map(|recording| recording.path.as_path());
+        let read: HashSet<PathBuf> = recordings
+            .chain(arguments.inputs.iter().map(Path::new))
+            .filter_map(|path| path.canonicalize().ok())
+            .collect();
+        let is_read = |output: &&PathBuf| output.canonicalize().is_ok_and(|output| read.contains(&output));
+        match self.outputs().iter().find(is_read) {
+            Some(output) => Err(terminal::output_is_input(output)),
+            None => Ok(()),
         }
     }
 }
@@ -177,11 +217,7 @@ impl Destination {
     fn has(&self, number: usize, recording: &Path, format: Format, space: &EmbeddingSpace) -> Result<bool, StoreError> {
         match self {
             Self::Files(paths) => match output_state(&paths[number], format, space)? {
-                OutputState::Complete { recording: Some(source) } => {
-                    // The same name, so that another recording's output is not taken for this one's; not the same
-                    // path, which may be written in many ways.
-                    Ok(Path::new(&source).file_name() == recording.file_name())
-                }
+                OutputState::Complete { recording: Some(source) } => Ok(is_same_recording(&source, recording)),
                 OutputState::Complete { recording: None } => Ok(true),
                 OutputState::Missing | OutputState::Damaged(_) | OutputState::OtherSpace(_) => Ok(false),
             },
@@ -207,6 +243,15 @@ impl Destination {
             Self::Files(_) => Ok(()),
             Self::Table { writer, .. } => writer.finish(),
         }
+    }
+}
+
+/// Whether an output that was made of `source` is that of `recording`. Paths may be written in many ways; where the
+/// earlier one leads nowhere from here, the name of the file has to be the same.
+fn is_same_recording(source: &str, recording: &Path) -> bool {
+    match (Path::new(source).canonicalize(), recording.canonicalize()) {
+        (Ok(source), Ok(recording)) => source == recording,
+        _ => Path::new(source).file_name() == Path::new(&*recording.to_string_lossy()).file_name(),
     }
 }
 
@@ -264,7 +309,7 @@ impl RecordingVisitor for Visitor<'_> {
         });
         let reported = match written {
             Ok((seconds, shapes)) => self.report.done(path, self.destination.path(number), self.space, seconds, shapes),
-            Err(error) => self.report.failed(&path.to_string_lossy(), &error),
+            Err(error) => self.report.failed(&path.to_string_lossy(), error),
         };
         if let Err(error) = reported {
             self.broken = Some(error);
@@ -400,13 +445,11 @@ impl Report {
         self.progress.suspend(|| terminal::print_json(&row))
     }
 
-    fn failed(&mut self, path: &str, error: &anyhow::Error) -> anyhow::Result<()> {
+    fn failed(&mut self, path: &str, error: anyhow::Error) -> anyhow::Result<()> {
         self.num_failed += 1;
         self.progress.file_done();
-        let reason = format!("{error:#}");
-        let names_it = reason.starts_with(path);
-        let message = if names_it { reason.clone() } else { format!("{path}: {reason}") };
-        self.progress.suspend(|| terminal::note(&message));
+        let message = terminal::describe(&terminal::about(path, error));
+        self.progress.suspend(|| terminal::note(&terminal::printable(&message)));
         if !self.json {
             return Ok(());
         }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
 use serde::Serialize;
 use solfa_eval::store::write_tokens;
 use solfa_learn::embed::tokenize;
 use solfa_signal::audio::{self, Resampled};
 use solfa_signal::encoder::Encoder;
+use solfa_signal::features;
 
 use crate::arguments::TokensArguments;
 use crate::encoders;
@@ -35,15 +35,28 @@ pub(crate) fn run(arguments: &TokensArguments) -> anyhow::Result<Outcome> {
         let reason = format!("--output {}: tokens are written as .safetensors", output.display());
         return Err(UsageError(reason).into());
     }
+    if let (Ok(input), Some(Ok(output))) =
+        (arguments.input.canonicalize(), arguments.output.as_ref().map(|output| output.canonicalize()))
+        && input == output
+    {
+        return Err(terminal::output_is_input(&output).into());
+    }
+    if features::BUILTIN_NAMES.contains(&model.as_str()) {
+        let reason = format!("--model {model}: hand-made features have no tokens: give the folder of a trained model");
+        return Err(UsageError(reason).into());
+    }
     let device = arguments.model.device.open()?;
     let (name, encoder) = encoders::network(model, arguments.model.device, 1)?;
-    let source = Resampled::new(audio::open(&arguments.input)?, encoder.spec().sample_rate, arguments.resampler)?;
-    let tokens = tokenize(source, encoder.model(), &device)
-        .with_context(|| format!("{} cannot be tokenised", arguments.input.display()))?;
+    let path = arguments.input.to_string_lossy().into_owned();
+    let tokens = audio::open(&arguments.input)
+        .and_then(|source| Resampled::new(source, encoder.spec().sample_rate, arguments.resampler))
+        .map_err(anyhow::Error::from)
+        .and_then(|source| Ok(tokenize(source, encoder.model(), &device)?))
+        .map_err(|error| terminal::about(&path, error))?;
     let shape = [tokens.codes.len(), tokens.codes[0].len()];
     if let Some(output) = &arguments.output {
         let metadata = BTreeMap::from([
-            ("path", arguments.input.to_string_lossy().into_owned()),
+            ("path", path.clone()),
             ("model", name),
             ("weights_sha256", encoder.model().weights_sha256.clone()),
             ("frames_per_second", tokens.frames_per_second.to_string()),
@@ -52,7 +65,6 @@ pub(crate) fn run(arguments: &TokensArguments) -> anyhow::Result<Outcome> {
         ]);
         write_tokens(output, &tokens.codes, &metadata)?;
     }
-    let path = arguments.input.to_string_lossy().into_owned();
     let output = arguments.output.as_ref().map(|output| output.to_string_lossy().into_owned());
     if arguments.json {
         let codes = output.is_none().then_some(tokens.codes.as_slice());

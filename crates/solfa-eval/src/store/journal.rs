@@ -7,11 +7,10 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::fs::TryLockError;
+use std::fs::{File, TryLockError};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use fs_err::File;
 use serde::{Deserialize, Serialize};
 use solfa_signal::frames::Pooling;
 
@@ -57,11 +56,11 @@ impl Journal {
         name.push(".partial");
         let path = PathBuf::from(name);
         let folder = folder_of(&path);
-        fs_err::create_dir_all(folder).map_err(|error| StoreError::io("create the folder", folder, error))?;
+        std::fs::create_dir_all(folder).map_err(|error| StoreError::io("create the folder", folder, error))?;
         let failed = |error| StoreError::io("write", &path, error);
-        let mut options = fs_err::OpenOptions::new();
+        let mut options = std::fs::OpenOptions::new();
         let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        match file.file().try_lock() {
+        match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path }),
             // Some network file systems have no locks.
@@ -129,7 +128,7 @@ impl Journal {
     pub(super) fn remove(self) -> Result<(), StoreError> {
         let Self { path, file, .. } = self;
         drop(file);
-        fs_err::remove_file(&path).map_err(|error| StoreError::io("remove", path, error))
+        std::fs::remove_file(&path).map_err(|error| StoreError::io("remove", path, error))
     }
 
     fn read(&self, row: &Row) -> io::Result<Embedding> {

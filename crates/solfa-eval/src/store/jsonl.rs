@@ -57,7 +57,7 @@ struct RowHead {
 
 /// The recordings of a table, in order. Rows are read as a stream: a row can be longer than memory.
 pub(super) fn read_paths(path: &Path) -> Result<Vec<String>, StoreError> {
-    let file = fs_err::File::open(path).map_err(|error| StoreError::io("read", path, error))?;
+    let file = std::fs::File::open(path).map_err(|error| StoreError::io("read", path, error))?;
     let rows = serde_json::Deserializer::from_reader(BufReader::new(file)).into_iter::<RowHead>();
     rows.map(|row| match row {
         Ok(head) => Ok(head.path),

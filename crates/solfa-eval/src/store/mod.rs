@@ -14,7 +14,7 @@
 //! renamed into place. Where a format has no room for metadata (npy, jsonl), a sidecar `<name>.json` stands in place
 //! before the file that it describes, and an older file is removed before its sidecar is replaced: a file under its
 //! final name always has its own sidecar. A process that is killed can leave a `.partial` file behind, never a
-//! shortened output.
+//! shortened output; [`remove_abandoned`] removes those.
 //!
 //! This module must not know: encoders, how a recording was cut into windows, what the command line looks like.
 
@@ -48,6 +48,7 @@ pub use metadata::Metadata;
 pub use read::{StoredEmbedding, read_embedding};
 pub use space::{DTYPE, EmbeddingSpace, NUMERICS_VERSION};
 pub use spool::{FrameSeries, FrameSpool, SPOOL_MEMORY_BYTES};
+pub use staged::remove_abandoned;
 pub use table::TableWriter;
 pub use tokens::write_tokens;
 pub use writer::{OutputState, output_state, write_embedding};

@@ -41,7 +41,7 @@ pub(super) fn header(shape: &[u64]) -> Vec<u8> {
 /// says. The values are not read.
 pub(super) fn check(path: &Path, space: &EmbeddingSpace) -> Result<(), StoreError> {
     let failed = |error| StoreError::io("read", path, error);
-    let file = fs_err::File::open(path).map_err(failed)?;
+    let file = std::fs::File::open(path).map_err(failed)?;
     let file_bytes = file.metadata().map_err(failed)?.len();
     let dim = space.layer_dims.iter().map(|&dim| space.pooling.pooled_dim(dim) as u64).sum::<u64>();
     // Whatever the number of frames, the header is as long; so the length of the file gives that number.

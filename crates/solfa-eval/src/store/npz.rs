@@ -73,7 +73,7 @@ impl<W: Seek> Seek for FailOnce<W> {
 /// Reads the metadata of an archive and checks that an entry of every layer is there. The archive's directory stands at
 /// its end, so an archive that was cut short is an error.
 pub(super) fn read_metadata(path: &Path) -> Result<Metadata, StoreError> {
-    let file = fs_err::File::open(path).map_err(|error| StoreError::io("read", path, error))?;
+    let file = std::fs::File::open(path).map_err(|error| StoreError::io("read", path, error))?;
     let expected = "an npz archive of this program";
     let mut archive = ZipArchive::new(file).map_err(|error| StoreError::damaged(path, expected, error))?;
     let mut text = Vec::new();

@@ -326,9 +326,8 @@ pub(super) fn read_paths(path: &Path) -> std::result::Result<Vec<String>, StoreE
 }
 
 fn open(path: &Path) -> std::result::Result<SerializedFileReader<File>, StoreError> {
-    let file = fs_err::File::open(path).map_err(|error| StoreError::io("read", path, error))?;
-    SerializedFileReader::new(file.into_file())
-        .map_err(|error| StoreError::damaged(path, "a parquet file of this program", error))
+    let file = std::fs::File::open(path).map_err(|error| StoreError::io("read", path, error))?;
+    SerializedFileReader::new(file).map_err(|error| StoreError::damaged(path, "a parquet file of this program", error))
 }
 
 #[cfg(test)]

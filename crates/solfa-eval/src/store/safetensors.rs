@@ -76,7 +76,7 @@ pub(super) fn write_layer(out: &mut impl Write, values: &mut LayerValues) -> io:
 /// read.
 pub(super) fn read(path: &Path) -> Result<(Metadata, Embedding), StoreError> {
     let failed = |error| StoreError::io("read", path, error);
-    let mut file = fs_err::File::open(path).map_err(failed)?;
+    let mut file = std::fs::File::open(path).map_err(failed)?;
     let file_bytes = file.metadata().map_err(failed)?.len();
     let mut length = [0; 8];
     if file_bytes < 8 {

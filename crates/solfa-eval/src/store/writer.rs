@@ -65,7 +65,7 @@ pub(super) fn commit_output(
             out.write_all(b"\n")
         })?;
         if replaced == Replaced::AnySpace {
-            match fs_err::remove_file(path) {
+            match std::fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(StoreError::io("replace", path, error));
                 }
@@ -110,7 +110,7 @@ pub enum OutputState {
 /// # Errors
 /// [`StoreError::Io`] where the file is there and cannot be read.
 pub fn output_state(path: &Path, format: Format, space: &EmbeddingSpace) -> Result<OutputState, StoreError> {
-    match fs_err::metadata(path) {
+    match std::fs::metadata(path) {
         Ok(_) => {}
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(OutputState::Missing);
@@ -140,7 +140,7 @@ pub fn output_state(path: &Path, format: Format, space: &EmbeddingSpace) -> Resu
 
 fn read_sidecar(path: &Path) -> Result<Metadata, StoreError> {
     let path = sidecar_path(path);
-    let text = match fs_err::read(&path) {
+    let text = match std::fs::read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(StoreError::damaged(path, "a sidecar", "none"));
         }
@@ -152,7 +152,7 @@ fn read_sidecar(path: &Path) -> Result<Metadata, StoreError> {
 /// Checks that a jsonl file ends in a whole line. A table of no recording is empty; the file of one is not.
 fn check_last_line(path: &Path, one_recording: bool) -> Result<(), StoreError> {
     let read = || -> io::Result<Option<u8>> {
-        let mut file = fs_err::File::open(path)?;
+        let mut file = std::fs::File::open(path)?;
         if file.metadata()?.len() == 0 {
             return Ok(None);
         }

@@ -1,0 +1,15 @@
+//! The command as its users meet it: the real binary, in folders of its own.
+
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
+
+mod common;
+
+mod determinism;
+mod exit_codes;
+mod formats;
+mod golden;
+mod hostile;
+mod inputs;
+mod resume;
+mod songs;
+mod windows;
