@@ -7,9 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use solfa_eval::store::Format;
 use solfa_learn::device::DeviceChoice;
-use solfa_signal::audio::{Resampler, Tail, WindowLength};
+use solfa_signal::audio::Resampler;
 use solfa_signal::encoder::LayerChoice;
 use solfa_signal::frames::Pooling;
+use solfa_signal::windows::{Tail, WindowLength};
 
 /// Self-supervised music representations.
 #[derive(Debug, Parser)]

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use solfa_signal::audio::{self, Waveform, WindowPlan, WindowStream};
-use solfa_signal::audio::{WaveformSource, resample};
+use solfa_signal::audio::{self, Waveform, WaveformSource, resample};
 use solfa_signal::extract::ExtractError;
+use solfa_signal::windows::{WindowPlan, WindowStream};
 
 use crate::arguments::BenchArguments;
 use crate::encoders;

@@ -11,9 +11,9 @@ use solfa_eval::store::{
     EmbeddedLayer, Embedding, EmbeddingSpace, Format, FrameSpool, LayerValues, NUMERICS_VERSION, OutputState,
     StoreError, TableWriter, output_state, remove_abandoned, write_embedding,
 };
-use solfa_signal::audio::WindowPlan;
 use solfa_signal::extract::{ExtractError, FinishedRecording, FrameSink, Pipeline, RecordingVisitor, StitchedLayer};
 use solfa_signal::frames::{Pooling, PoolingAccumulator};
+use solfa_signal::windows::WindowPlan;
 
 use crate::arguments::{EmbedArguments, WindowArguments};
 use crate::encoders::{self, NamedEncoder};

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::audio::{Waveform, WaveformSource};
-use crate::windows::{Tail, WindowLength};
 use crate::encoder::{EncodeError, EncoderSpec, LayerBatch, LayerFrames, LayerSpec, check_clips};
 use crate::frames::Frames;
 use crate::testing::{check_encoder, musical_signal};
+use crate::windows::{Tail, WindowLength};
 
 /// How many frames a clip of `samples` gives.
 #[derive(Clone, Copy, Debug, PartialEq)]

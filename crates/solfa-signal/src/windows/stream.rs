@@ -145,8 +145,8 @@ impl<S: MonoSource> std::iter::FusedIterator for WindowStream<S> {}
 mod tests {
     use super::*;
     use crate::audio::WaveformSource;
-    use crate::windows::WindowLength;
     use crate::encoder::{EncoderSpec, LayerSpec};
+    use crate::windows::WindowLength;
 
     fn plan(tail: Tail) -> WindowPlan {
         let spec = EncoderSpec {
