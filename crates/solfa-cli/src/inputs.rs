@@ -53,7 +53,11 @@ impl Inputs {
     pub(crate) fn collect(arguments: &[OsString], standard_input: impl BufRead) -> Self {
         let mut inputs = Self::default();
         let mut standard_input = Some(standard_input);
+        // The recordings of one folder stand directly in the folder of outputs; those of several stand each below its
+        // folder's name, so that `disc1/01.wav` and `disc2/01.wav` do not meet.
+        let has_several_folders = arguments.iter().filter(|argument| Path::new(argument).is_dir()).count() > 1;
         for argument in arguments {
+            let num_before = inputs.recordings.len();
             let found = if argument == "-" {
                 match standard_input.take() {
                     Some(lines) => inputs.add_lines(lines, None),
@@ -64,6 +68,13 @@ impl Inputs {
             };
             if let Err(error) = found {
                 inputs.failed.push(FailedInput { path: argument.to_string_lossy().into_owned(), error });
+            }
+            if has_several_folders && Path::new(argument).is_dir() {
+                let whole = Path::new(argument).canonicalize().unwrap_or_else(|_| PathBuf::from(argument));
+                let name = below_root(Path::new(file_name(&whole)));
+                for recording in &mut inputs.recordings[num_before..] {
+                    recording.relative = name.join(&recording.relative);
+                }
             }
         }
         let mut seen = HashSet::new();
@@ -317,6 +328,16 @@ mod tests {
         let inputs = collect(&[folder.path().to_str().unwrap()], "");
         assert_eq!(relative(&inputs), ["a/1.flac", "a/2.mp3", "b.WAV"]);
         assert!(inputs.failed.is_empty());
+    }
+
+    #[test]
+    fn several_folders_stand_side_by_side() {
+        let folder = tempfile::tempdir().unwrap();
+        touch(folder.path(), &["disc1/01.wav", "disc2/01.wav"]);
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let inputs = collect(&[&path("disc1"), &path("disc2")], "");
+        assert_eq!(relative(&inputs), ["disc1/01.wav", "disc2/01.wav"]);
+        assert_eq!(relative(&collect(&[&path("disc1")], "")), ["01.wav"]);
     }
 
     #[test]

@@ -471,12 +471,11 @@ impl Report {
             terminal::print_table(&["file", "seconds", "layers", "shape", "output"], &self.rows, &[1])?;
         }
         let elapsed = start.elapsed().as_secs_f64();
-        let mut summary = format!(
-            "{} done, {:.1} s of audio in {elapsed:.1} s ({:.0} times realtime)",
-            self.num_done,
-            self.seconds,
-            self.seconds / elapsed
-        );
+        let mut summary = format!("{} done", self.num_done);
+        if self.seconds > 0.0 {
+            let speed = self.seconds / elapsed;
+            summary += &format!(", {:.1} s of audio in {elapsed:.1} s ({speed:.0} times realtime)", self.seconds);
+        }
         if self.num_skipped > 0 {
             summary += &format!(", {} skipped (already there)", self.num_skipped);
         }
