@@ -104,9 +104,12 @@ def run_torch(folder, audio, passes):
     def one_pass():
         start = time.perf_counter()
         with torch.no_grad():
-            for window in windows:
+            for number, window in enumerate(windows, 1):
                 states = model(window[None], output_hidden_states=True).hidden_states
                 assert len(states) == 13
+                if number % 10 == 0:
+                    print(f"pytorch: {number} of {len(windows)} windows in {time.perf_counter() - start:.1f} s",
+                          file=sys.stderr, flush=True)
         return time.perf_counter() - start
 
     times = [one_pass() for _ in range(passes + (passes > 1))]
