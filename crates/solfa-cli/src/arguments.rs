@@ -136,7 +136,7 @@ pub(crate) struct WindowArguments {
 
     /// What happens to the end of a recording that does not fill a window: `overlap` lets the last window start
     /// earlier, `pad` fills it with silence, `drop` leaves it out
-    #[arg(long, default_value_t, value_name = "overlap|pad|drop")]
+    #[arg(long, default_value_t, value_name = "overlap|pad|wrap|drop")]
     pub(crate) tail: Tail,
 
     /// How audio gets to the model's sample rate: `sinc-hann` is torchaudio's default, `sinc-kaiser` its best, `fast`

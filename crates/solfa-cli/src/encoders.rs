@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::Context;
-use solfa_learn::checkpoint::Checkpoint;
-use solfa_learn::device::DeviceChoice;
-use solfa_learn::embed::MelConformerEncoder;
+use solfa_learn::checkpoint::{Checkpoint, LoadedModel};
+use solfa_learn::device::{Device, DeviceChoice};
+use solfa_learn::embed;
 use solfa_signal::encoder::Encoder;
 use solfa_signal::features;
 
@@ -39,9 +39,10 @@ pub(crate) fn open(arguments: &ModelArguments, batch: Option<usize>) -> anyhow::
     if let Some(encoder) = builtin(name, arguments.device)? {
         return Ok(NamedEncoder { name: name.to_owned(), encoder, default_batch: rayon::current_num_threads() });
     }
-    let (name, encoder) = network(name, arguments.device, batch.unwrap_or(GRAPHICS_BATCH))?;
+    let NamedModel { name, model, device } = load(name, arguments.device)?;
+    let encoder = embed::encoder(model, device, batch.unwrap_or(GRAPHICS_BATCH));
     let default_batch = if arguments.device == DeviceChoice::Cpu { 1 } else { GRAPHICS_BATCH };
-    Ok(NamedEncoder { name, encoder: Box::new(encoder), default_batch })
+    Ok(NamedEncoder { name, encoder, default_batch })
 }
 
 fn builtin(name: &str, device: DeviceChoice) -> anyhow::Result<Option<Box<dyn Encoder>>> {
@@ -55,12 +56,16 @@ fn builtin(name: &str, device: DeviceChoice) -> anyhow::Result<Option<Box<dyn En
     Ok(features::builtin(name))
 }
 
-/// Opens a checkpoint.
-pub(crate) fn network(
-    model: &str,
-    device: DeviceChoice,
-    clips_per_pass: usize,
-) -> anyhow::Result<(String, MelConformerEncoder)> {
+/// A checkpoint's model on its device, and what metadata call it.
+pub(crate) struct NamedModel {
+    /// The name of the checkpoint's folder or file.
+    pub(crate) name: String,
+    pub(crate) model: LoadedModel,
+    pub(crate) device: Device,
+}
+
+/// Loads a checkpoint.
+pub(crate) fn load(model: &str, device: DeviceChoice) -> anyhow::Result<NamedModel> {
     let path = Path::new(model);
     if !path.exists() {
         let builtin = features::BUILTIN_NAMES.join(", ");
@@ -72,7 +77,7 @@ pub(crate) fn network(
     let device = device.open()?;
     let model = Checkpoint::open(path).and_then(|checkpoint| checkpoint.load(&device));
     let model = model.context("the model cannot be loaded")?;
-    Ok((name_of(path), MelConformerEncoder::new(model, device, clips_per_pass)))
+    Ok(NamedModel { name: name_of(path), model, device })
 }
 
 /// The last part of a path that says something.

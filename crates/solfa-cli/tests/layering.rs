@@ -29,7 +29,7 @@ enum Environment {
     Only(&'static [&'static str]),
 }
 
-const WORKSPACE: [Layers; 4] = [
+const WORKSPACE: [Layers; 5] = [
     Layers {
         name: "solfa-signal",
         crates: &[],
@@ -56,8 +56,16 @@ const WORKSPACE: [Layers; 4] = [
         confined: &[],
     },
     Layers {
+        name: "solfa-hub",
+        crates: &[],
+        never: &["burn", "tokio", "clap", "anyhow"],
+        modules: &["catalogue", "hub"],
+        environment: Environment::Only(&[]),
+        confined: &[("hf_hub", "hub")],
+    },
+    Layers {
         name: "solfa-cli",
-        crates: &["solfa-signal", "solfa-learn", "solfa-eval"],
+        crates: &["solfa-signal", "solfa-hub", "solfa-learn", "solfa-eval"],
         never: &["burn", "tokio"],
         modules: &["terminal", "arguments", "inputs", "encoders", "commands"],
         environment: Environment::Free,
@@ -123,7 +131,7 @@ fn violations_are_rejected() {
         wrong_uses(layers, &source).len()
     };
     for (name, module, text) in [
-        ("solfa-learn", "model::attention", "use crate::embed::MelConformerEncoder;"),
+        ("solfa-learn", "model::attention", "use crate::embed::NetworkEncoder;"),
         ("solfa-learn", "model::attention", "use super::super::targets;"),
         ("solfa-learn", "device", "pub(crate) use super::model;"),
         ("solfa-learn", "targets", "use crate::{\n    device,\n    checkpoint::{KeyTable},\n};"),

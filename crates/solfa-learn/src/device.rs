@@ -1,6 +1,7 @@
 //! Where tensors live: chosen at run time, and never silently another place than the one asked for.
 
-use burn::tensor::Device;
+/// Where tensors live and are computed on.
+pub use burn::tensor::Device;
 
 /// A device by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

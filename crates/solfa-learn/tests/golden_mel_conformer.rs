@@ -5,7 +5,7 @@ mod common;
 
 use burn::tensor::{Bool, Tensor, TensorData};
 use common::{clips, device, fixture, load, tensors};
-use solfa_learn::embed::{MelConformerEncoder, tokenize};
+use solfa_learn::embed::{NetworkEncoder, tokenize};
 use solfa_learn::model::MelConformer;
 use solfa_signal::audio::WaveformSource;
 use solfa_signal::encoder::{Encoder, LayerChoice};
@@ -24,9 +24,9 @@ const CASES: [&str; 3] = ["muq-25hz", "muq-50hz", "musicfm-tiny"];
 fn every_hidden_state_is_the_references() {
     for case in CASES {
         let folder = fixture("golden").join(case);
-        let clips = clips(&tensors(&folder.join("inputs.safetensors")));
+        let clips = clips(&tensors(&folder.join("inputs.safetensors")), 24_000);
         let expected = tensors(&folder.join("outputs.safetensors"));
-        let encoder = MelConformerEncoder::new(load(&folder), device(), 1);
+        let encoder = NetworkEncoder::new(load(&folder), device(), 1);
         let found = encoder.encode(&clips, &LayerChoice::All).unwrap();
         let num_expected = (0..).take_while(|layer| expected.contains_key(&format!("hidden_{layer}"))).count();
         assert_eq!(found.layers.len(), num_expected, "{case}: number of hidden states");
@@ -53,9 +53,9 @@ fn the_spectrogram_the_logits_and_masked_hidden_states_are_the_references() {
         let folder = fixture("golden").join(case);
         let inputs = tensors(&folder.join("inputs.safetensors"));
         let expected = tensors(&folder.join("outputs.safetensors"));
-        let clips = clips(&inputs);
-        let encoder = MelConformerEncoder::new(load(&folder), device(), 1);
-        let network = &encoder.model().network;
+        let clips = clips(&inputs, 24_000);
+        let encoder = NetworkEncoder::new(load(&folder), device(), 1);
+        let network = &encoder.network().network;
         let last_layer = encoder.spec().layers.len() - 1;
         let compare = |name: &str, found: Tensor<3>, item: usize| {
             let expected = &expected[name];
@@ -65,8 +65,8 @@ fn the_spectrogram_the_logits_and_masked_hidden_states_are_the_references() {
             assert_golden(&format!("{case}: {name}, item {item}"), &found, expected.item(item), tolerance);
         };
         for (item, clip) in clips.iter().enumerate() {
-            let mel = encoder.normalized_mel(std::slice::from_ref(clip));
-            let hidden_states = network.forward(mel.clone(), None, last_layer);
+            let mel = encoder.network().normalized_mel(std::slice::from_ref(clip), &device());
+            let hidden_states = network.forward(mel.clone(), None, last_layer, None);
             compare("logits", network.logits(hidden_states[last_layer].clone()), item);
             if case == "musicfm-tiny" {
                 continue; // The case has neither the spectrogram nor masked hidden states.
@@ -77,7 +77,7 @@ fn the_spectrogram_the_logits_and_masked_hidden_states_are_the_references() {
             let samples = mask.len();
             let sample_padding = Tensor::<2, Bool>::from_data(TensorData::new(mask, [1, samples]), &device());
             let padding = MelConformer::frame_padding(sample_padding, hidden_states[0].dims()[1]);
-            let masked = network.forward(mel, Some(padding), last_layer);
+            let masked = network.forward(mel, Some(padding), last_layer, None);
             for (layer, hidden) in masked.into_iter().enumerate() {
                 compare(&format!("masked_hidden_{layer}"), hidden, item);
             }
@@ -91,7 +91,7 @@ fn tokens_are_the_references() {
         let folder = fixture("golden").join(case);
         let model = load(&folder);
         let expected = tensors(&folder.join("outputs.safetensors"));
-        for (item, clip) in clips(&tensors(&folder.join("inputs.safetensors"))).into_iter().enumerate() {
+        for (item, clip) in clips(&tensors(&folder.join("inputs.safetensors")), 24_000).into_iter().enumerate() {
             let tokens = tokenize(WaveformSource::new(clip), &model, &device()).unwrap();
             assert_eq!(tokens.frames_per_second, if case == "muq-50hz" { 50.0 } else { 25.0 });
             let found: Vec<f32> = tokens.codes.concat().iter().map(|&code| code as f32).collect();
@@ -114,13 +114,13 @@ fn what_the_quantiser_keeps_of_the_spectrogram_is_the_references() {
     for case in ["muq-25hz", "muq-50hz"] {
         let folder = fixture("golden").join(case);
         let expected = tensors(&folder.join("outputs.safetensors"));
-        let encoder = MelConformerEncoder::new(load(&folder), device(), 1);
-        let solfa_learn::checkpoint::MelTokenizer::MelRvq(quantizer) = &encoder.model().tokenizer else {
+        let encoder = NetworkEncoder::new(load(&folder), device(), 1);
+        let solfa_learn::checkpoint::MelTokenizer::MelRvq(quantizer) = &encoder.network().tokenizer else {
             panic!("{case}: MuQ without Mel-RVQ")
         };
-        for (item, clip) in clips(&tensors(&folder.join("inputs.safetensors"))).iter().enumerate() {
-            let mel = encoder.normalized_mel(std::slice::from_ref(clip)).swap_dims(1, 2);
-            let stacked = solfa_learn::targets::stack_frames(mel, encoder.model().fold);
+        for (item, clip) in clips(&tensors(&folder.join("inputs.safetensors")), 24_000).iter().enumerate() {
+            let mel = encoder.network().normalized_mel(std::slice::from_ref(clip), &device()).swap_dims(1, 2);
+            let stacked = solfa_learn::targets::stack_frames(mel, encoder.network().fold);
             // [1, frames, dim] -> [1, dim, frames], as the reference has it
             let found = quantizer.quantize(stacked).reconstruction.swap_dims(1, 2);
             let found: Vec<f32> = found.into_data().try_to_vec().unwrap();
@@ -132,13 +132,13 @@ fn what_the_quantiser_keeps_of_the_spectrogram_is_the_references() {
 #[test]
 fn every_model_keeps_the_laws_of_encoders() {
     for case in CASES {
-        check_encoder(&MelConformerEncoder::new(load(&fixture("golden").join(case)), device(), 4), 24_000);
+        check_encoder(&NetworkEncoder::new(load(&fixture("golden").join(case)), device(), 4), 24_000);
     }
 }
 
 #[test]
 fn a_layer_alone_is_the_layer_of_all() {
-    let encoder = MelConformerEncoder::new(load(&fixture("golden/muq-25hz")), device(), 1);
+    let encoder = NetworkEncoder::new(load(&fixture("golden/muq-25hz")), device(), 1);
     let clip = [musical_signal(30_000, 24_000, 7)];
     let all = encoder.encode(&clip, &LayerChoice::All).unwrap();
     for layer in 0..all.layers.len() {
@@ -151,8 +151,8 @@ fn a_layer_alone_is_the_layer_of_all() {
 fn tokens_of_a_long_recording_do_not_depend_on_windows() {
     let model = load(&fixture("golden/muq-25hz"));
     let clip = musical_signal(24_000 * 70 + 777, 24_000, 3);
-    let encoder = MelConformerEncoder::new(load(&fixture("golden/muq-25hz")), device(), 1);
-    let whole = encoder.model().codes(encoder.normalized_mel(std::slice::from_ref(&clip)));
+    let encoder = NetworkEncoder::new(load(&fixture("golden/muq-25hz")), device(), 1);
+    let whole = encoder.network().codes(encoder.network().normalized_mel(std::slice::from_ref(&clip), &device()));
     let whole: Vec<i64> = whole.into_data().convert::<i64>().try_to_vec().unwrap();
     let tokens = tokenize(WaveformSource::new(clip), &model, &device()).unwrap();
     assert_eq!(tokens.codes.concat(), whole);

@@ -13,7 +13,7 @@ use common::{device, fixture, load, try_load};
 use half::{bf16, f16};
 use safetensors::Dtype;
 use solfa_learn::checkpoint::{CheckpointError, MelConformerModel};
-use solfa_learn::embed::{MelConformerEncoder, tokenize};
+use solfa_learn::embed::{NetworkEncoder, tokenize};
 use solfa_signal::audio::WaveformSource;
 use solfa_signal::encoder::{Encoder, LayerChoice};
 use solfa_signal::testing::musical_signal;
@@ -33,7 +33,7 @@ fn outputs(path: &Path) -> Outputs {
 fn outputs_of(model: MelConformerModel) -> Outputs {
     let clip = musical_signal(12_345, 24_000, 5);
     let codes = tokenize(WaveformSource::new(clip.clone()), &model, &device()).unwrap().codes;
-    let encoder = MelConformerEncoder::new(model, device(), 1);
+    let encoder = NetworkEncoder::new(model, device(), 1);
     let batch = encoder.encode(std::slice::from_ref(&clip), &LayerChoice::All).unwrap();
     let bits = |data: &[f32]| data.iter().map(|value| value.to_bits()).collect::<Vec<u32>>();
     let hidden_states: Vec<_> = batch.layers.iter().map(|layer| bits(layer.clips[0].data())).collect();

@@ -1,5 +1,12 @@
 //! The contract of everything that turns sound into series of vectors.
 
+use std::fmt;
+use std::ops::ControlFlow;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
 use crate::audio::Waveform;
 use crate::frames::Frames;
 
@@ -19,11 +26,24 @@ pub struct EncoderSpec {
     pub layers: Vec<LayerSpec>,
     /// The shortest clip that can be encoded, in samples.
     pub minimum_samples: usize,
+    /// The only length of clip that can be encoded, in samples, for an encoder of whole clips: it gives one vector a
+    /// clip for every layer, and its layers' `hop_samples` are this length. `None` for an encoder of frames, which
+    /// takes clips of any length.
+    pub clip_samples: Option<usize>,
+    /// Samples at the end of a clip that no frame stands for, as where convolutions are not padded: a clip of `n`
+    /// samples gives at least `(n - edge_samples) / hop_samples` frames, rounded down.
+    pub edge_samples: usize,
+    /// Whether every layer gives a class token beside its frames.
+    pub has_class_token: bool,
+    /// Attention heads of every layer from number 1 on; `None` for an encoder without attention.
+    pub attention_heads: Option<usize>,
     /// Samples on either side of a frame's position that can influence it, where that is finite. Windows that overlap
     /// by twice this much give exactly what the whole recording gives.
     pub context_samples: Option<usize>,
     /// Length of the clips that the encoder was trained on, in seconds; what embedding cuts a recording into by default.
     pub default_window_seconds: f64,
+    /// What the encoder's release does with the end of a recording that does not fill a window.
+    pub default_tail: Tail,
 }
 
 /// One layer of an encoder.
@@ -49,12 +69,66 @@ impl EncoderSpec {
     }
 }
 
+/// SHA-256 in hexadecimal: what an [`EncoderSpec::identity`] is made by.
+pub fn sha256_hex(text: impl AsRef<[u8]>) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn lcm(a: usize, b: usize) -> usize {
     let (mut x, mut y) = (a, b);
     while y != 0 {
         (x, y) = (y, x % y);
     }
     a / x * b
+}
+
+/// What happens to the end of a recording, where no full window is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tail {
+    /// The last window starts earlier, so that it ends where the recording ends. A recording shorter than one window is
+    /// one window of its own length. No sound is lost and none is invented.
+    #[default]
+    Overlap,
+    /// The last window is filled up with zeros, and frames that lie wholly in the zeros are dropped.
+    Pad,
+    /// The last window is filled up with the recording from its start, again and again where it is shorter than that,
+    /// and frames that lie wholly in what was filled up are dropped.
+    Wrap,
+    /// A last window that is not full is left out. A recording shorter than one window has no window at all.
+    Drop,
+}
+
+impl Tail {
+    /// Every way, the default first.
+    pub const ALL: [Self; 4] = [Self::Overlap, Self::Pad, Self::Wrap, Self::Drop];
+
+    /// The name on the command line and in metadata.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Overlap => "overlap",
+            Self::Pad => "pad",
+            Self::Wrap => "wrap",
+            Self::Drop => "drop",
+        }
+    }
+}
+
+impl fmt::Display for Tail {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+impl FromStr for Tail {
+    type Err = String;
+
+    /// Reads a [`Tail::name`].
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|tail| tail.name() == text.trim()).ok_or_else(|| {
+            format!("`{text}` is not a way to treat the tail: expected `overlap`, `pad`, `wrap` or `drop`")
+        })
+    }
 }
 
 /// Which layers are wanted.
@@ -133,6 +207,21 @@ pub struct LayerFrames {
     pub layer: usize,
     /// `clips[i]` belongs to the `i`-th clip; padding is never visible here.
     pub clips: Vec<Frames>,
+    /// `class_tokens[i]` is the `i`-th clip's class token, as wide as a frame; empty for an encoder without one.
+    pub class_tokens: Vec<Vec<f32>>,
+}
+
+/// The attention of every head of one layer, for one clip.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttentionMaps {
+    /// The layer's number: its hidden states are what the attention led to, so the first layer with attention is 1.
+    pub layer: usize,
+    /// Number of heads.
+    pub num_heads: usize,
+    /// Number of tokens: the class token first, where there is one, then the frames.
+    pub num_tokens: usize,
+    /// `[heads, tokens that attend, tokens attended to]`; the last dimension sums to 1.
+    pub weights: Vec<f32>,
 }
 
 /// Anything that turns sound into series of vectors: a mel filter bank, or a pre-trained network.
@@ -150,6 +239,21 @@ pub trait Encoder: Send + Sync {
     /// A clip at another sample rate, a clip that is too short, a layer that does not exist, or a result that is not
     /// finite.
     fn encode(&self, clips: &[Waveform], layers: &LayerChoice) -> Result<LayerBatch, EncodeError>;
+
+    /// The attention maps of one clip in the chosen layers, each handed over as soon as it is computed, so that memory
+    /// holds one layer's at a time. Layer 0 is the input of the first layer and has none. Goes on until `visit` breaks.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode), and [`EncodeError::NoAttention`] where [`EncoderSpec::attention_heads`] is `None`.
+    fn attention_maps(
+        &self,
+        clip: &Waveform,
+        layers: &LayerChoice,
+        visit: &mut dyn FnMut(AttentionMaps) -> ControlFlow<()>,
+    ) -> Result<(), EncodeError> {
+        let _ = (clip, layers, visit);
+        Err(EncodeError::NoAttention { name: self.spec().name.clone() })
+    }
 }
 
 /// Why clips could not be encoded.
@@ -172,6 +276,20 @@ pub enum EncodeError {
         minimum: usize,
         /// The rate that both are counted at, in Hz.
         sample_rate: u32,
+    },
+    /// The encoder takes clips of one length, and the clip has another.
+    #[error("the clip has {actual} samples, and the encoder takes clips of {expected} samples only")]
+    ClipLength {
+        /// The encoder's length in samples.
+        expected: usize,
+        /// The clip's length in samples.
+        actual: usize,
+    },
+    /// Attention maps are asked of an encoder without attention.
+    #[error("`{name}` has no attention, so there are no attention maps")]
+    NoAttention {
+        /// The encoder's name.
+        name: String,
     },
     /// The encoder has no such layer.
     #[error("layer {layer} does not exist: the encoder has layers 0 to {}", num_layers - 1)]
@@ -198,10 +316,11 @@ pub enum EncodeError {
     Device(String),
 }
 
-/// Checks that every clip fits an encoder: its sample rate, and that it is long enough.
+/// Checks that every clip fits an encoder: its sample rate, and its length.
 ///
 /// # Errors
-/// [`EncodeError::SampleRate`] or [`EncodeError::TooShort`] for the first clip that does not.
+/// [`EncodeError::SampleRate`], [`EncodeError::TooShort`] or [`EncodeError::ClipLength`] for the first clip that does
+/// not.
 pub fn check_clips(spec: &EncoderSpec, clips: &[Waveform]) -> Result<(), EncodeError> {
     for clip in clips {
         if clip.sample_rate() != spec.sample_rate {
@@ -214,6 +333,11 @@ pub fn check_clips(spec: &EncoderSpec, clips: &[Waveform]) -> Result<(), EncodeE
                 sample_rate: spec.sample_rate,
             });
         }
+        if let Some(expected) = spec.clip_samples
+            && clip.num_samples() != expected
+        {
+            return Err(EncodeError::ClipLength { expected, actual: clip.num_samples() });
+        }
     }
     Ok(())
 }
@@ -223,7 +347,17 @@ pub fn check_clips(spec: &EncoderSpec, clips: &[Waveform]) -> Result<(), EncodeE
 /// # Errors
 /// [`EncodeError::NonFinite`] for the first value that is not.
 pub fn check_finite(batch: &LayerBatch) -> Result<(), EncodeError> {
-    for LayerFrames { layer, clips } in &batch.layers {
+    for LayerFrames { layer, clips, class_tokens } in &batch.layers {
+        for class_token in class_tokens {
+            if let Some(dimension) = class_token.iter().position(|value| !value.is_finite()) {
+                return Err(EncodeError::NonFinite {
+                    layer: *layer,
+                    frame: 0,
+                    dimension,
+                    value: class_token[dimension],
+                });
+            }
+        }
         for frames in clips {
             if let Some((frame, dimension)) = frames.first_non_finite() {
                 let value = frames.frame(frame)[dimension];
@@ -246,6 +380,16 @@ mod tests {
         for wrong in ["", "x", "3-", "-1", "8-5", "0,,1", "0-99999999"] {
             assert!(wrong.parse::<LayerChoice>().is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn names_of_tails_are_read_back() {
+        for tail in Tail::ALL {
+            assert_eq!(tail.name().parse(), Ok(tail));
+            assert_eq!(serde_json::to_string(&tail).unwrap(), format!("\"{tail}\""));
+        }
+        assert_eq!(Tail::default(), Tail::Overlap);
+        assert!("around".parse::<Tail>().unwrap_err().contains("overlap"));
     }
 
     #[test]

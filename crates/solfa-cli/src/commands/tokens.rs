@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use solfa_eval::store::write_tokens;
+use solfa_learn::checkpoint::LoadedModel;
 use solfa_learn::embed::tokenize;
 use solfa_signal::audio::{self, Resampled};
 use solfa_signal::encoder::Encoder;
 use solfa_signal::features;
 
 use crate::arguments::TokensArguments;
-use crate::encoders;
+use crate::encoders::{self, NamedModel};
 use crate::terminal::{self, Outcome, UsageError};
 
 #[derive(Serialize)]
@@ -45,20 +46,24 @@ pub(crate) fn run(arguments: &TokensArguments) -> anyhow::Result<Outcome> {
         let reason = format!("--model {model}: hand-made features have no tokens: give the folder of a trained model");
         return Err(UsageError(reason).into());
     }
-    let device = arguments.model.device.open()?;
-    let (name, encoder) = encoders::network(model, arguments.model.device, 1)?;
+    let NamedModel { name, model, device } = encoders::load(model, arguments.model.device)?;
+    let LoadedModel::MelConformer(model) = model else {
+        return Err(
+            UsageError(format!("--model {name}: only MuQ and MusicFM come with the tokens they predict")).into()
+        );
+    };
     let path = arguments.input.to_string_lossy().into_owned();
     let tokens = audio::open(&arguments.input)
-        .and_then(|source| Resampled::new(source, encoder.spec().sample_rate, arguments.resampler))
+        .and_then(|source| Resampled::new(source, model.mel.spec().sample_rate, arguments.resampler))
         .map_err(anyhow::Error::from)
-        .and_then(|source| Ok(tokenize(source, encoder.model(), &device)?))
+        .and_then(|source| Ok(tokenize(source, &model, &device)?))
         .map_err(|error| terminal::about(&path, error))?;
     let shape = [tokens.codes.len(), tokens.codes[0].len()];
     if let Some(output) = &arguments.output {
         let metadata = BTreeMap::from([
             ("path", path.clone()),
             ("model", name),
-            ("weights_sha256", encoder.model().weights_sha256.clone()),
+            ("weights_sha256", model.weights_sha256.clone()),
             ("frames_per_second", tokens.frames_per_second.to_string()),
             ("resampler", arguments.resampler.name().to_owned()),
             ("program_version", env!("CARGO_PKG_VERSION").to_owned()),

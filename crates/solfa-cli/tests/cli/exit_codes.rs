@@ -38,7 +38,7 @@ fn a_wrong_command_line_is_2_and_says_what_would_be_right() {
         ("embed song.wav --hop -2", "a hop of -2 s is impossible"),
         ("embed song.wav --window 2 --hop 3", "would skip sound"),
         ("embed song.wav --window whole --hop 1", "has no meaning"),
-        ("embed song.wav --tail cut", "expected `overlap`, `pad` or `drop`"),
+        ("embed song.wav --tail cut", "expected `overlap`, `pad`, `wrap` or `drop`"),
         ("embed song.wav --format csv", "expected safetensors, npy, npz, parquet, jsonl"),
         ("embed song.wav --format npy --output x.npz", "contradict each other"),
         ("embed song.wav --batch 0", "expected a number from 1"),

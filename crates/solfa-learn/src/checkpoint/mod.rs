@@ -11,6 +11,7 @@ mod error;
 mod hash;
 mod json;
 mod mapped_file;
+mod mel_conformer;
 mod muq;
 mod musicfm;
 mod pickle;
@@ -19,6 +20,7 @@ mod source;
 mod strict;
 
 pub use error::CheckpointError;
+pub use mel_conformer::{MelConformerModel, MelTokenizer};
 pub use source::TensorSource;
 pub use strict::KeyTable;
 
@@ -26,10 +28,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use fs_err as fs;
-use solfa_signal::features::MelSpectrogram;
-
-use crate::model::{MelConformer, MelConformerConfig};
-use crate::targets::{RandomProjectionQuantizer, ResidualVectorQuantizer};
+use serde_json::{Map, Value};
 
 /// A checkpoint on disk whose kind is known and whose weights are mapped, but not yet a model.
 #[derive(Debug)]
@@ -45,40 +44,15 @@ enum Family {
     MusicFm(musicfm::MusicFmConfig),
 }
 
-/// A model of the MusicFM and MuQ family: what it sees, the network, and its tokenizer.
-pub struct MelConformerModel {
-    /// `muq` or `musicfm`.
-    pub name: &'static str,
-    /// The mel spectrogram that it was trained on, in dB.
-    pub mel: MelSpectrogram,
-    /// Mean of the training data's mel spectrograms, in dB.
-    pub mel_mean: f32,
-    /// Standard deviation of the training data's mel spectrograms, in dB.
-    pub mel_deviation: f32,
-    /// The network.
-    pub network: MelConformer,
-    /// The network's sizes.
-    pub config: MelConformerConfig,
-    /// Consecutive mel frames that make one token.
-    pub fold: usize,
-    /// What turns the normalised spectrogram into the tokens that the network was trained to predict.
-    pub tokenizer: MelTokenizer,
-    /// SHA-256 of the weight files: for one file, the hash that the Hugging Face hub shows for it.
-    pub weights_sha256: String,
-}
-
-/// The quantiser that comes with a model.
-#[derive(Debug)]
-pub enum MelTokenizer {
-    /// MuQ's.
-    MelRvq(ResidualVectorQuantizer),
-    /// MusicFM's.
-    RandomProjection(RandomProjectionQuantizer),
+/// A model on a device, by the network that it is.
+pub enum LoadedModel {
+    /// MusicFM or MuQ.
+    MelConformer(Box<MelConformerModel>),
 }
 
 impl Checkpoint {
-    /// Finds out what `path` is: a folder in MuQ's Hugging Face layout, a folder with MusicFM's `.pt` file and its
-    /// statistics, or one of those files itself.
+    /// Finds out what `path` is: a folder in Hugging Face's layout (a configuration and weights), a folder with a `.pt`
+    /// file and what belongs to it, or one of the weight files itself.
     ///
     /// # Errors
     /// A path that is not there, is no known layout, has a configuration that is not understood, or weight files that
@@ -91,12 +65,12 @@ impl Checkpoint {
                 let config = musicfm::MusicFmConfig::find(file)?;
                 (Family::MusicFm(config), TensorSource::open_pytorch(file, Some("state_dict"))?)
             }
-            WeightFiles::Bin(file) => (Family::muq_beside(file)?, TensorSource::open_pytorch(file, None)?),
+            WeightFiles::Bin(file) => (Family::beside(file)?, TensorSource::open_pytorch(file, None)?),
             WeightFiles::Safetensors(file) => {
-                (Family::muq_beside(file)?, TensorSource::open_safetensors(std::slice::from_ref(file))?)
+                (Family::beside(file)?, TensorSource::open_safetensors(std::slice::from_ref(file))?)
             }
             WeightFiles::Sharded { index, shards } => {
-                (Family::muq_beside(index)?, TensorSource::open_shards(index, shards)?)
+                (Family::beside(index)?, TensorSource::open_shards(index, shards)?)
             }
         };
         Ok(Self { family, source })
@@ -106,31 +80,50 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`CheckpointError::Mismatch`] with the names of all tensors that are missing, unexpected or mis-shaped.
-    pub fn load(self, device: &Device) -> Result<MelConformerModel, CheckpointError> {
-        match self.family {
-            Family::Muq(config) => muq::load(&config, &self.source, device),
-            Family::MusicFm(config) => musicfm::load(&config, &self.source, device),
-        }
+    pub fn load(self, device: &Device) -> Result<LoadedModel, CheckpointError> {
+        let Self { family, source } = &self;
+        Ok(match family {
+            Family::Muq(config) => LoadedModel::MelConformer(Box::new(muq::load(config, source, device)?)),
+            Family::MusicFm(config) => LoadedModel::MelConformer(Box::new(musicfm::load(config, source, device)?)),
+        })
     }
 }
 
 impl Family {
-    /// MuQ, with the configuration beside a weight file.
-    fn muq_beside(weights: &Path) -> Result<Self, CheckpointError> {
-        Ok(Self::Muq(muq::MuqConfig::read(&weights.with_file_name("config.json"))?))
+    /// What the configuration beside a weight file in Hugging Face's layout says that it is.
+    fn beside(weights: &Path) -> Result<Self, CheckpointError> {
+        let path = weights.with_file_name("config.json");
+        let config_error = |reason: String| CheckpointError::Config { path: path.clone(), reason };
+        if !path.is_file() {
+            let found = source::list_names(folder_of(&path));
+            return Err(config_error(format!("expected a model's configuration beside its weights, found {found}")));
+        }
+        let config: Map<String, Value> = json::read_object(&path, "a model's configuration")?;
+        match config.get("model_type").map(|kind| kind.as_str().unwrap_or_default()) {
+            // The package that MuQ comes in writes no type.
+            None => Ok(Self::Muq(muq::MuqConfig::read(&path)?)),
+            Some(_) => Err(config_error(format!(
+                "model_type: expected one of {}, or none for MuQ, found {}",
+                MODEL_TYPES.join(", "),
+                config["model_type"]
+            ))),
+        }
     }
 }
+
+/// What `model_type` may be in a `config.json`.
+const MODEL_TYPES: &[&str] = &[];
 
 /// The weight files of a checkpoint.
 #[derive(Debug)]
 enum WeightFiles {
-    /// MusicFM's.
+    /// A PyTorch file of a project's own.
     Pt(PathBuf),
-    /// MuQ's, as PyTorch saves it.
+    /// Hugging Face's layout, as PyTorch saves it.
     Bin(PathBuf),
-    /// MuQ's.
+    /// Hugging Face's layout.
     Safetensors(PathBuf),
-    /// MuQ's in several files of either kind.
+    /// Hugging Face's layout in several files of either kind.
     Sharded { index: PathBuf, shards: Vec<PathBuf> },
 }
 

@@ -11,9 +11,8 @@ use solfa_signal::features::{MelConfig, MelSpectrogram};
 
 use super::json::{self, read_object};
 use super::sizes::{check_network, check_size};
-use super::source::list_names;
 use super::strict::StrictLoader;
-use super::{CheckpointError, KeyTable, MelConformerModel, MelTokenizer, TensorSource, folder_of};
+use super::{CheckpointError, KeyTable, MelConformerModel, MelTokenizer, TensorSource};
 use crate::model::{ConformerConfig, MelConformer, MelConformerConfig};
 use crate::targets::{
     RandomProjectionQuantizer, RandomProjectionQuantizerConfig, ResidualVectorQuantizer, ResidualVectorQuantizerConfig,
@@ -147,12 +146,8 @@ impl Default for ConformerFields {
 impl MuqConfig {
     /// Reads `config.json`.
     pub(super) fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let config_error = |reason: String| CheckpointError::Config { path: path.to_owned(), reason };
-        if !path.is_file() {
-            let found = list_names(folder_of(path));
-            return Err(config_error(format!("expected MuQ's configuration beside its weights, found {found}")));
-        }
-        Self::resolve(read_object(path, "MuQ's configuration")?).map_err(config_error)
+        Self::resolve(read_object(path, "MuQ's configuration")?)
+            .map_err(|reason| CheckpointError::Config { path: path.to_owned(), reason })
     }
 
     fn resolve(file: ConfigFile) -> Result<Self, String> {

@@ -1,7 +1,23 @@
-//! A loaded model at work: as an [`Encoder`](solfa_signal::encoder::Encoder), and as a tokenizer of recordings.
+//! A loaded model as an [`Encoder`], and as a tokenizer of recordings.
+//!
+//! This module must not know: files, training.
 
 mod mel_conformer;
+mod network;
 mod tokenize;
 
-pub use mel_conformer::MelConformerEncoder;
+pub use network::{HiddenState, Network, NetworkEncoder};
 pub use tokenize::{Tokens, tokenize};
+
+use burn::tensor::Device;
+use solfa_signal::encoder::Encoder;
+
+use crate::checkpoint::LoadedModel;
+
+/// The encoder that a model makes. `clips_per_pass` is the largest number of clips in one pass where the device is not
+/// the processor.
+pub fn encoder(model: LoadedModel, device: Device, clips_per_pass: usize) -> Box<dyn Encoder> {
+    match model {
+        LoadedModel::MelConformer(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
+    }
+}

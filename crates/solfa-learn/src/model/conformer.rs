@@ -12,7 +12,7 @@ use burn::tensor::module::linear;
 use burn::tensor::{Bool, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{RotaryAngles, RotaryPositions, RotarySelfAttention};
+use super::{AttentionObserver, RotaryAngles, RotaryPositions, RotarySelfAttention};
 
 /// Sizes of a conformer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,44 +32,6 @@ pub struct ConformerConfig {
     pub layer_norm_epsilon: f64,
     /// Base of the rotary positions' wavelengths.
     pub rotary_base: f64,
-}
-
-impl ConformerConfig {
-    /// Checks that the sizes fit each other.
-    ///
-    /// # Errors
-    /// A sentence with the size, what was expected and what was found.
-    pub fn validate(&self) -> Result<(), String> {
-        /// Far above any published model: a larger size in a file is damage, and would only exhaust the memory.
-        const LARGEST: usize = 1 << 16;
-        let sizes = [
-            ("hidden_size", self.hidden_size),
-            ("num_layers", self.num_layers),
-            ("num_heads", self.num_heads),
-            ("intermediate_size", self.intermediate_size),
-            ("depthwise_kernel", self.depthwise_kernel),
-        ];
-        for (name, size) in sizes {
-            if !(1..=LARGEST).contains(&size) {
-                return Err(format!("{name}: expected 1 to {LARGEST}, found {size}"));
-            }
-        }
-        if !self.hidden_size.is_multiple_of(2 * self.num_heads) {
-            return Err(format!(
-                "hidden_size: expected an even width for each of {} heads, found {} in all",
-                self.num_heads, self.hidden_size
-            ));
-        }
-        if self.depthwise_kernel.is_multiple_of(2) {
-            return Err(format!("depthwise_kernel: expected an odd number of taps, found {}", self.depthwise_kernel));
-        }
-        for (name, value) in [("layer_norm_epsilon", self.layer_norm_epsilon), ("rotary_base", self.rotary_base)] {
-            if !(value.is_finite() && value > 0.0) {
-                return Err(format!("{name}: expected a number above 0, found {value}"));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Layers, and the norm after the last of them.
@@ -99,16 +61,22 @@ impl Conformer {
     /// # Shapes
     /// - input and every output: `[batch, frames, hidden_size]`
     /// - padding: `[batch, frames]`, true where a frame is padding
-    pub fn forward(&self, input: Tensor<3>, padding: Option<Tensor<2, Bool>>, last_layer: usize) -> Vec<Tensor<3>> {
+    pub fn forward(
+        &self,
+        input: Tensor<3>,
+        padding: Option<Tensor<2, Bool>>,
+        last_layer: usize,
+        mut observer: AttentionObserver<'_>,
+    ) -> Vec<Tensor<3>> {
         let angles = self.positions.angles(input.dims()[1]);
         let mut hidden = match &padding {
             Some(padding) => input.mask_fill(padding.clone().unsqueeze_dim::<3>(2), 0.0),
             None => input,
         };
         let mut hidden_states = Vec::with_capacity(last_layer + 1);
-        for layer in self.layers.iter().take(last_layer) {
+        for (index, layer) in self.layers.iter().take(last_layer).enumerate() {
             hidden_states.push(hidden.clone());
-            hidden = layer.forward(hidden, &angles, padding.as_ref());
+            hidden = layer.forward(hidden, &angles, padding.as_ref(), index + 1, &mut observer);
         }
         let is_whole = last_layer >= self.layers.len();
         hidden_states.push(if is_whole { self.norm.forward(hidden) } else { hidden });
@@ -145,12 +113,22 @@ impl ConformerLayer {
         }
     }
 
+    /// The work of layer number `number`.
+    ///
     /// # Shapes
     /// - input and output: `[batch, frames, hidden_size]`
     /// - padding: `[batch, frames]`
-    pub fn forward(&self, input: Tensor<3>, angles: &RotaryAngles, padding: Option<&Tensor<2, Bool>>) -> Tensor<3> {
+    pub fn forward(
+        &self,
+        input: Tensor<3>,
+        angles: &RotaryAngles,
+        padding: Option<&Tensor<2, Bool>>,
+        number: usize,
+        observer: &mut AttentionObserver<'_>,
+    ) -> Tensor<3> {
         let hidden = self.feed_forward1.forward(self.feed_forward1_norm.forward(input.clone())) * 0.5 + input;
-        let hidden = self.attention.forward(self.attention_norm.forward(hidden.clone()), angles, padding) + hidden;
+        let normed = self.attention_norm.forward(hidden.clone());
+        let hidden = self.attention.forward(normed, angles, padding, number, observer) + hidden;
         let hidden = self.convolution.forward(hidden.clone()) + hidden;
         let hidden = self.feed_forward2.forward(self.feed_forward2_norm.forward(hidden.clone())) * 0.5 + hidden;
         self.final_norm.forward(hidden)

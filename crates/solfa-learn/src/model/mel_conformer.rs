@@ -9,7 +9,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Bool, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Conformer, ConformerConfig, Conv2dSubsampling};
+use super::{AttentionObserver, Conformer, ConformerConfig, Conv2dSubsampling};
 
 /// Sizes of the network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,28 +25,6 @@ pub struct MelConformerConfig {
     pub conformer: ConformerConfig,
     /// Width of the head: all codes of all codebooks.
     pub num_logits: usize,
-}
-
-impl MelConformerConfig {
-    /// Checks that the sizes fit each other.
-    ///
-    /// # Errors
-    /// A sentence with the size, what was expected and what was found.
-    pub fn validate(&self) -> Result<(), String> {
-        /// Far above any published model: a larger size in a file is damage, and would only exhaust the memory.
-        const LARGEST: usize = 1 << 20;
-        let sizes =
-            [("num_mels", self.num_mels), ("conv_channels", self.conv_channels), ("num_logits", self.num_logits)];
-        for (name, size) in sizes {
-            if !(1..=LARGEST).contains(&size) {
-                return Err(format!("{name}: expected 1 to {LARGEST}, found {size}"));
-            }
-        }
-        if !self.num_mels.is_multiple_of(4) {
-            return Err(format!("num_mels: expected a multiple of 4, found {}", self.num_mels));
-        }
-        self.conformer.validate()
-    }
 }
 
 /// A mel spectrogram to all hidden states and to the logits of its tokens.
@@ -88,8 +66,9 @@ impl MelConformer {
         spectrogram: Tensor<3>,
         padding: Option<Tensor<2, Bool>>,
         last_layer: usize,
+        observer: AttentionObserver<'_>,
     ) -> Vec<Tensor<3>> {
-        self.conformer.forward(self.subsampling.forward(spectrogram), padding, last_layer)
+        self.conformer.forward(self.subsampling.forward(spectrogram), padding, last_layer, observer)
     }
 
     /// Which output frames are padding, from which samples are: every `samples / frames`-th sample decides, as in the

@@ -7,7 +7,7 @@ mod mel_conformer;
 mod rotary;
 mod weight_norm;
 
-pub use attention::RotarySelfAttention;
+pub use attention::{AttentionObserver, RotarySelfAttention, scaled_dot_product_attention};
 pub use conformer::{Conformer, ConformerConfig, ConformerLayer};
 pub use conv_subsampling::{Conv2dSubsampling, ResidualConvBlock};
 pub use mel_conformer::{MelConformer, MelConformerConfig};

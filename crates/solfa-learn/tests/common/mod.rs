@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use safetensors::{Dtype, SafeTensors};
-use solfa_learn::checkpoint::{Checkpoint, CheckpointError, MelConformerModel};
+use solfa_learn::checkpoint::{Checkpoint, CheckpointError, LoadedModel, MelConformerModel};
 use solfa_learn::device::DeviceChoice;
 use solfa_signal::audio::Waveform;
 
@@ -25,8 +25,12 @@ pub(crate) fn load(path: &Path) -> MelConformerModel {
     try_load(path).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// A model of the MusicFM and MuQ family.
 pub(crate) fn try_load(path: &Path) -> Result<MelConformerModel, CheckpointError> {
-    Checkpoint::open(path)?.load(&device())
+    let LoadedModel::MelConformer(model) = Checkpoint::open(path)?.load(&device())? else {
+        panic!("{}: a model of another family", path.display())
+    };
+    Ok(*model)
 }
 
 /// One tensor of a golden file. Integers are small enough to be exact.
@@ -60,7 +64,7 @@ pub(crate) fn tensors(path: &Path) -> HashMap<String, GoldenTensor> {
 }
 
 /// The waveforms of a golden case.
-pub(crate) fn clips(inputs: &HashMap<String, GoldenTensor>) -> Vec<Waveform> {
+pub(crate) fn clips(inputs: &HashMap<String, GoldenTensor>, sample_rate: u32) -> Vec<Waveform> {
     let wav = &inputs["wav"];
-    (0..wav.shape[0]).map(|item| Waveform::new(wav.item(item).to_vec(), 24_000)).collect()
+    (0..wav.shape[0]).map(|item| Waveform::new(wav.item(item).to_vec(), sample_rate)).collect()
 }

@@ -49,8 +49,13 @@ impl Toy {
             sample_rate: 1_000,
             layers: vec![layer(4), layer(6), layer(12)],
             minimum_samples: 12,
+            clip_samples: None,
+            edge_samples: 0,
+            has_class_token: false,
+            attention_heads: None,
             context_samples: Some(context),
             default_window_seconds: 0.24,
+            default_tail: Tail::Overlap,
         };
         Self { spec, count, context }
     }
@@ -83,7 +88,7 @@ impl Encoder for Toy {
                 let data = (0..num_frames).flat_map(|frame| self.frame(clip.samples(), frame * hop)).collect();
                 Frames::new(data, num_frames, 2, self.spec.frames_per_second(layer))
             };
-            LayerFrames { layer, clips: clips.iter().map(encode).collect() }
+            LayerFrames { layer, clips: clips.iter().map(encode).collect(), class_tokens: Vec::new() }
         });
         Ok(LayerBatch { layers: layers.collect() })
     }
@@ -151,7 +156,7 @@ proptest! {
                 Tail::Overlap => count.frames(num_samples, hop),
                 Tail::Drop => count.frames(after_last_full, hop),
                 Tail::Pad if after_last_full == num_samples => count.frames(num_samples, hop),
-                Tail::Pad => num_samples.div_ceil(hop),
+                Tail::Pad | Tail::Wrap => num_samples.div_ceil(hop),
             };
             prop_assert_eq!(frames.num_frames(), expected, "{}", layer.name);
         }

@@ -5,13 +5,12 @@
 //! 5.4) and of Slaney's *Auditory Toolbox* (1998).
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::error::{FeatureError, check_count, check_quantity};
 use super::stft::{Spectrum, Stft, StftConfig};
 use super::{FeatureSpec, assert_fits, encode_clips};
 use crate::audio::Waveform;
-use crate::encoder::{EncodeError, Encoder, EncoderSpec, LayerBatch, LayerChoice};
+use crate::encoder::{EncodeError, Encoder, EncoderSpec, LayerBatch, LayerChoice, sha256_hex};
 use crate::frames::Frames;
 
 /// The most bands that can be configured; published front ends have up to a few hundred.
@@ -296,9 +295,8 @@ struct StoredParts<'values> {
 impl StoredParts<'_> {
     /// SHA-256 of all values: they belong to the identity.
     fn digest(&self) -> String {
-        let mut hasher = Sha256::new();
-        self.window.iter().chain(self.filters).for_each(|value| hasher.update(value.to_le_bytes()));
-        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        let bytes: Vec<u8> = self.window.iter().chain(self.filters).flat_map(|value| value.to_le_bytes()).collect();
+        sha256_hex(bytes)
     }
 
     fn bands(&self, config: &MelConfig) -> Result<Vec<Band>, FeatureError> {

@@ -26,7 +26,6 @@ mod tuning;
 
 use rayon::prelude::*;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 pub use chroma::{Chroma, ChromaConfig};
 pub use cqt::{Cqt, CqtConfig};
@@ -37,7 +36,8 @@ pub use stft::{Padding, Spectrum, Stft, StftConfig};
 
 use crate::audio::Waveform;
 use crate::encoder::{
-    EncodeError, Encoder, EncoderSpec, LayerBatch, LayerChoice, LayerFrames, LayerSpec, check_clips, check_finite,
+    EncodeError, Encoder, EncoderSpec, LayerBatch, LayerChoice, LayerFrames, LayerSpec, Tail, check_clips,
+    check_finite, sha256_hex,
 };
 use crate::frames::Frames;
 
@@ -88,13 +88,18 @@ impl FeatureSpec {
         let text = format!("solfa feature {}\nnumerics {}\n{config}", self.name, self.numerics_version);
         Ok(EncoderSpec {
             name: self.name.to_owned(),
-            identity: Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect(),
+            identity: sha256_hex(text),
             weights_sha256: None,
             sample_rate: self.sample_rate,
             layers: vec![LayerSpec { name: self.name.to_owned(), dim: self.dim, hop_samples: self.hop_samples }],
             minimum_samples: self.minimum_samples,
+            clip_samples: None,
+            edge_samples: 0,
+            has_class_token: false,
+            attention_heads: None,
             context_samples: self.context_samples,
             default_window_seconds: DEFAULT_WINDOW_SECONDS,
+            default_tail: Tail::Overlap,
         })
     }
 }
@@ -110,7 +115,7 @@ fn encode_clips(
     check_clips(spec, clips)?;
     let layers = layers
         .into_iter()
-        .map(|layer| LayerFrames { layer, clips: clips.par_iter().map(&compute).collect() })
+        .map(|layer| LayerFrames { layer, clips: clips.par_iter().map(&compute).collect(), class_tokens: Vec::new() })
         .collect();
     let batch = LayerBatch { layers };
     check_finite(&batch)?;

@@ -7,5 +7,6 @@
 mod plan;
 mod stream;
 
-pub use plan::{Tail, WindowError, WindowLength, WindowPlan};
+pub use crate::encoder::Tail;
+pub use plan::{WindowError, WindowLength, WindowPlan};
 pub use stream::{Window, WindowPosition, WindowStream};

@@ -1,57 +1,6 @@
 //! Where windows start and end.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
-
-use crate::encoder::EncoderSpec;
-
-/// What happens to the end of a recording, where no full window is left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Tail {
-    /// The last window is filled up with zeros, and frames that lie wholly in the zeros are dropped.
-    Pad,
-    /// A last window that is not full is left out. A recording shorter than one window has no window at all.
-    Drop,
-    /// The last window starts earlier, so that it ends where the recording ends. A recording shorter than one window is
-    /// one window of its own length. No sound is lost and none is invented.
-    #[default]
-    Overlap,
-}
-
-impl Tail {
-    /// Every policy.
-    pub const ALL: [Self; 3] = [Self::Pad, Self::Drop, Self::Overlap];
-
-    /// The name on the command line and in metadata.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pad => "pad",
-            Self::Drop => "drop",
-            Self::Overlap => "overlap",
-        }
-    }
-}
-
-impl fmt::Display for Tail {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.name())
-    }
-}
-
-impl FromStr for Tail {
-    type Err = String;
-
-    /// Reads a [`Tail::name`].
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|tail| tail.name() == text.trim())
-            .ok_or_else(|| format!("`{text}` is not a way to treat the tail: expected `overlap`, `pad` or `drop`"))
-    }
-}
+use crate::encoder::{EncoderSpec, Tail};
 
 /// How long windows shall be.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -216,7 +165,7 @@ impl WindowPlan {
         }
         match self.tail {
             Tail::Drop => None,
-            Tail::Pad => Some(Span { start: next.start, end: num_samples, is_tail: true }),
+            Tail::Pad | Tail::Wrap => Some(Span { start: next.start, end: num_samples, is_tail: true }),
             Tail::Overlap => {
                 let grid = self.grid_samples as u64;
                 let mut start = (num_samples - lengths.window_samples as u64).next_multiple_of(grid);
@@ -298,8 +247,13 @@ mod tests {
             sample_rate: 100,
             layers: vec![layer(4), layer(6)],
             minimum_samples,
+            clip_samples: None,
+            edge_samples: 0,
+            has_class_token: false,
+            attention_heads: None,
             context_samples,
             default_window_seconds: 1.2,
+            default_tail: Tail::Overlap,
         }
     }
 
@@ -399,15 +353,5 @@ mod tests {
             plan(WindowLength::Default, Some(2.0)).starts_with("a hop of 2.04 s is longer than the window of 1.2 s")
         );
         assert!(plan(WindowLength::Whole, Some(2.0)).contains("leave it out"));
-    }
-
-    #[test]
-    fn names_are_read_back() {
-        for tail in Tail::ALL {
-            assert_eq!(tail.name().parse(), Ok(tail));
-            assert_eq!(serde_json::to_string(&tail).unwrap(), format!("\"{tail}\""));
-        }
-        assert_eq!(Tail::default(), Tail::Overlap);
-        assert!("wrap".parse::<Tail>().unwrap_err().contains("overlap"));
     }
 }

@@ -1,7 +1,8 @@
 //! The windows of a stream of sound, one after another.
 
-use super::plan::{Span, Tail, WindowPlan};
+use super::plan::{Span, WindowPlan};
 use crate::audio::{AudioError, MonoSource, Waveform};
+use crate::encoder::Tail;
 
 /// A piece of a recording, and where it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,7 +112,7 @@ impl<S: MonoSource> WindowStream<S> {
             self.buffer[(span.start - self.buffer_start) as usize..(span.end - self.buffer_start) as usize].to_vec();
         let missing = match self.plan.tail() {
             Tail::Pad => self.plan.window_samples().unwrap_or(0).saturating_sub(samples.len()),
-            Tail::Drop | Tail::Overlap => 0,
+            Tail::Drop | Tail::Overlap | Tail::Wrap => 0,
         };
         samples.resize(samples.len() + missing, 0.0);
         Ok(Some(Window {
@@ -156,8 +157,13 @@ mod tests {
             sample_rate: 100,
             layers: vec![LayerSpec { name: "toy".into(), dim: 1, hop_samples: 10 }],
             minimum_samples: 1,
+            clip_samples: None,
+            edge_samples: 0,
+            has_class_token: false,
+            attention_heads: None,
             context_samples: None,
             default_window_seconds: 1.0,
+            default_tail: Tail::Overlap,
         };
         WindowPlan::new(&spec, WindowLength::Seconds(1.0), Some(0.5), tail).unwrap()
     }

@@ -1,0 +1,1 @@
+//! The Hugging Face hub: its cache on disk, and downloads into it.

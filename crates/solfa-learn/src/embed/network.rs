@@ -1,0 +1,151 @@
+//! Any network as an encoder: clips to passes, tensors to frames.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::{Device, Tensor};
+use solfa_signal::audio::Waveform;
+use solfa_signal::encoder::{
+    AttentionMaps, EncodeError, Encoder, EncoderSpec, LayerBatch, LayerChoice, LayerFrames, check_clips, check_finite,
+};
+use solfa_signal::frames::Frames;
+
+use crate::model::AttentionObserver;
+
+/// A loaded network that an [`Encoder`] can be made of.
+pub trait Network: Send + Sync {
+    /// What the encoder says of itself.
+    fn encoder_spec(&self) -> EncoderSpec;
+
+    /// The hidden states of layers `0..=last_layer` of clips of equal length, in one pass. The clips fit the
+    /// specification: [`check_clips`] has passed.
+    fn hidden_states(
+        &self,
+        clips: &[Waveform],
+        device: &Device,
+        last_layer: usize,
+        observer: AttentionObserver<'_>,
+    ) -> Vec<HiddenState>;
+}
+
+/// One layer's output.
+#[derive(Clone, Debug)]
+pub struct HiddenState {
+    /// `[clips, frames, dim]`
+    pub frames: Tensor<3>,
+    /// `[clips, dim]`, for a network with a class token.
+    pub class_token: Option<Tensor<2>>,
+}
+
+impl From<Tensor<3>> for HiddenState {
+    /// Frames without a class token.
+    fn from(frames: Tensor<3>) -> Self {
+        Self { frames, class_token: None }
+    }
+}
+
+/// A network on a device, as an [`Encoder`].
+///
+/// On the processor every clip is its own pass, so a clip gives the same bits whatever it is batched with, and there is
+/// nothing to gain from larger passes: one clip of 30 s already keeps all cores busy. On other devices clips of equal
+/// length share a pass. Clips of different lengths never do: the convolutions would mix padding into the result.
+pub struct NetworkEncoder<N> {
+    network: N,
+    device: Device,
+    clips_per_pass: usize,
+    spec: EncoderSpec,
+}
+
+impl<N: Network> NetworkEncoder<N> {
+    /// Wraps a network that was loaded on `device`. `clips_per_pass` is the largest number of clips in one pass where
+    /// the device is not the processor.
+    pub fn new(network: N, device: Device, clips_per_pass: usize) -> Self {
+        let is_processor = device == Device::flex();
+        let spec = network.encoder_spec();
+        Self { network, device, clips_per_pass: if is_processor { 1 } else { clips_per_pass.max(1) }, spec }
+    }
+
+    /// The network.
+    pub fn network(&self) -> &N {
+        &self.network
+    }
+
+    /// Where it runs.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The chosen layers of clips of equal length, in one pass; appended to `batch`.
+    fn pass(&self, clips: &[Waveform], batch: &mut LayerBatch) -> Result<(), EncodeError> {
+        let last_layer = batch.layers.last().map_or(0, |layer| layer.layer);
+        let hidden_states = self.network.hidden_states(clips, &self.device, last_layer, None);
+        for LayerFrames { layer, clips, class_tokens } in &mut batch.layers {
+            let HiddenState { frames, class_token } = hidden_states[*layer].clone();
+            let [_, num_frames, dim] = frames.dims();
+            let rate = self.spec.frames_per_second(*layer);
+            let values = read_back(frames, *layer)?;
+            clips.extend(
+                values.chunks_exact(num_frames * dim).map(|values| Frames::new(values.to_vec(), num_frames, dim, rate)),
+            );
+            if let Some(class_token) = class_token {
+                class_tokens.extend(read_back(class_token, *layer)?.chunks_exact(dim).map(<[f32]>::to_vec));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A tensor's values in the processor's memory.
+fn read_back<const D: usize>(tensor: Tensor<D>, layer: usize) -> Result<Vec<f32>, EncodeError> {
+    tensor
+        .into_data()
+        .try_to_vec::<f32>()
+        .map_err(|error| EncodeError::Device(format!("layer {layer} cannot be read back: {error:?}")))
+}
+
+impl<N: Network> Encoder for NetworkEncoder<N> {
+    fn spec(&self) -> &EncoderSpec {
+        &self.spec
+    }
+
+    fn encode(&self, clips: &[Waveform], layers: &LayerChoice) -> Result<LayerBatch, EncodeError> {
+        let layers = layers.resolve(self.spec.layers.len())?;
+        check_clips(&self.spec, clips)?;
+        let mut batch = LayerBatch {
+            layers: layers
+                .into_iter()
+                .map(|layer| LayerFrames { layer, clips: Vec::with_capacity(clips.len()), class_tokens: Vec::new() })
+                .collect(),
+        };
+        for equal in clips.chunk_by(|left, right| left.num_samples() == right.num_samples()) {
+            for clips in equal.chunks(self.clips_per_pass) {
+                self.pass(clips, &mut batch)?;
+            }
+        }
+        check_finite(&batch)?;
+        Ok(batch)
+    }
+
+    fn attention_maps(
+        &self,
+        clip: &Waveform,
+        layers: &LayerChoice,
+        visit: &mut dyn FnMut(AttentionMaps) -> ControlFlow<()>,
+    ) -> Result<(), EncodeError> {
+        if self.spec.attention_heads.is_none() {
+            return Err(EncodeError::NoAttention { name: self.spec.name.clone() });
+        }
+        let layers = layers.resolve(self.spec.layers.len())?;
+        check_clips(&self.spec, std::slice::from_ref(clip))?;
+        let mut outcome = Ok(ControlFlow::Continue(()));
+        let mut observer = |layer: usize, weights: Tensor<4>| {
+            if layers.contains(&layer) && matches!(outcome, Ok(ControlFlow::Continue(()))) {
+                let [_, num_heads, num_tokens, _] = weights.dims();
+                outcome = read_back(weights, layer)
+                    .map(|weights| visit(AttentionMaps { layer, num_heads, num_tokens, weights }));
+            }
+        };
+        let last_layer = layers.last().copied().unwrap_or(0);
+        self.network.hidden_states(std::slice::from_ref(clip), &self.device, last_layer, Some(&mut observer));
+        outcome.map(|_| ())
+    }
+}
