@@ -226,14 +226,14 @@ fn a_muq_configuration_that_is_missing_or_no_json() {
     let folder = copy_checkpoint("muq-25hz");
     let path = folder.path().join("config.json");
     fs_err::remove_file(&path).unwrap();
-    assert_refused(folder.path(), &["config.json", "expected MuQ's configuration", "found model.safetensors"]);
+    assert_refused(folder.path(), &["config.json", "expected a model's configuration", "found model.safetensors"]);
     for contents in [&b""[..], b"not JSON", b"[1, 2]", b"3", b"{", b"\xff\xfe", b"{\"label_rate\": NaN}"] {
         fs_err::write(&path, contents).unwrap();
         let found = format!("found {} bytes", contents.len());
-        assert_refused(folder.path(), &["config.json", "expected MuQ's configuration", &found]);
+        assert_refused(folder.path(), &["config.json", "expected a model's configuration", &found]);
     }
     fs_err::write(&path, r#"{"stat":"#.repeat(100_000)).unwrap();
-    assert_refused(folder.path(), &["config.json", "expected MuQ's configuration", "found 800000 bytes"]);
+    assert_refused(folder.path(), &["config.json", "expected a model's configuration", "found 800000 bytes"]);
     fs_err::write(&path, r#"{"mask_hop":"#.to_owned() + &"[".repeat(100_000)).unwrap();
     assert_refused(folder.path(), &["config.json", "recursion limit"]);
     // Empty, it has MuQ's defaults, but those say nothing about the statistics.
@@ -285,10 +285,10 @@ fn muq_configurations_with_values_that_are_not_understood() {
         ("/w2v2_config/layer_norm_eps", json!(1e-60), &["w2v2_config.layer_norm_eps: expected", "above 0, found 0.00"]),
         ("/w2v2_config/rotary_embedding_base", json!(-1), &["rotary_embedding_base: expected", "above 0, found -1"]),
         ("/w2v2_config/rotary_embedding_base", json!(1e60), &["rotary_embedding_base: expected", "found 1"]),
-        ("/w2v2_config", json!([4, 64]), &["expected MuQ's configuration", "invalid type: sequence"]),
-        ("/w2v2_config", Value::Null, &["expected MuQ's configuration", "invalid type: null"]),
+        ("/w2v2_config", json!([4, 64]), &["expected a model's configuration", "invalid type: sequence"]),
+        ("/w2v2_config", Value::Null, &["expected a model's configuration", "invalid type: null"]),
         ("/stat", json!({}), &["stat.melspec_2048_mean: expected a number, found no such entry"]),
-        ("/stat", Value::Null, &["expected MuQ's configuration", "invalid type: null"]),
+        ("/stat", Value::Null, &["expected a model's configuration", "invalid type: null"]),
         ("/stat/melspec_2048_mean", Value::Null, &["stat.melspec_2048_mean: expected a number, found null"]),
         ("/stat/melspec_2048_mean", json!("NaN"), &["stat.melspec_2048_mean: expected a number, found \"NaN\""]),
         ("/stat/melspec_2048_mean", json!(1e60), &["stat.melspec_2048_mean: expected a number, found 1e+60"]),
@@ -624,7 +624,7 @@ fn a_file_without_its_companions() {
         path
     };
     let muq = copy("muq-25hz", MUQ_WEIGHTS);
-    assert_refused(&muq, &["config.json", "expected MuQ's configuration", "found model.safetensors"]);
+    assert_refused(&muq, &["config.json", "expected a model's configuration", "found model.safetensors"]);
     let musicfm = copy("musicfm-tiny", MUSICFM_WEIGHTS);
     assert_refused(
         &musicfm,

@@ -26,6 +26,8 @@ pub struct EncoderSpec {
     pub layers: Vec<LayerSpec>,
     /// The shortest clip that can be encoded, in samples.
     pub minimum_samples: usize,
+    /// The longest clip that can be encoded, in samples, where there is a limit: learned positions end somewhere.
+    pub maximum_samples: Option<usize>,
     /// The only length of clip that can be encoded, in samples, for an encoder of whole clips: it gives one vector a
     /// clip for every layer, and its layers' `hop_samples` are this length. `None` for an encoder of frames, which
     /// takes clips of any length.
@@ -277,6 +279,16 @@ pub enum EncodeError {
         /// The rate that both are counted at, in Hz.
         sample_rate: u32,
     },
+    /// The clip is longer than the encoder can take.
+    #[error("the clip has {actual} samples at {sample_rate} Hz, and the encoder takes at most {maximum}")]
+    TooLong {
+        /// Samples found.
+        actual: usize,
+        /// Samples that are possible.
+        maximum: usize,
+        /// The rate that both are counted at, in Hz.
+        sample_rate: u32,
+    },
     /// The encoder takes clips of one length, and the clip has another.
     #[error("the clip has {actual} samples, and the encoder takes clips of {expected} samples only")]
     ClipLength {
@@ -332,6 +344,12 @@ pub fn check_clips(spec: &EncoderSpec, clips: &[Waveform]) -> Result<(), EncodeE
                 minimum: spec.minimum_samples,
                 sample_rate: spec.sample_rate,
             });
+        }
+        if let Some(maximum) = spec.maximum_samples
+            && clip.num_samples() > maximum
+        {
+            let (actual, sample_rate) = (clip.num_samples(), spec.sample_rate);
+            return Err(EncodeError::TooLong { actual, maximum, sample_rate });
         }
         if let Some(expected) = spec.clip_samples
             && clip.num_samples() != expected

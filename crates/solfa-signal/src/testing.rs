@@ -3,8 +3,10 @@
 //! This module is part of the library so that encoders written elsewhere can be held to the same laws. It panics with
 //! a message where a law is broken, as test assertions do.
 
+use std::ops::ControlFlow;
+
 use crate::audio::Waveform;
-use crate::encoder::{EncodeError, Encoder, LayerBatch, LayerChoice};
+use crate::encoder::{AttentionMaps, EncodeError, Encoder, LayerBatch, LayerChoice};
 
 /// How far two series of numbers are apart, measured against the size of the expected one.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,7 +125,8 @@ pub fn musical_signal(num_samples: usize, sample_rate: u32, seed: u64) -> Wavefo
 
 /// Runs an encoder through the laws of the [`Encoder`] trait.
 ///
-/// `clip_samples` is the length of the longest test clip; at least four times the encoder's minimum is sensible.
+/// `clip_samples` is the length of the longest test clip; at least four times the encoder's minimum is sensible. An
+/// encoder that takes one length only is given that.
 ///
 /// # Panics
 /// If a law is broken.
@@ -134,7 +137,8 @@ pub fn check_encoder(encoder: &dyn Encoder, clip_samples: usize) {
     let encode = |clips: &[Waveform]| -> LayerBatch {
         encoder.encode(clips, &LayerChoice::All).unwrap_or_else(|error| panic!("{name}: {error}"))
     };
-    let short_samples = (clip_samples * 2 / 3).max(spec.minimum_samples);
+    let clip_samples = spec.clip_samples.unwrap_or(clip_samples);
+    let short_samples = spec.clip_samples.unwrap_or((clip_samples * 2 / 3).max(spec.minimum_samples));
     let clips = [
         musical_signal(clip_samples, rate, 1),
         musical_signal(short_samples, rate, 2),
@@ -152,10 +156,34 @@ pub fn check_encoder(encoder: &dyn Encoder, clip_samples: usize) {
         for (frames, clip) in frames.clips.iter().zip(&clips) {
             assert_eq!(frames.dim(), layer.dim, "{name}: width of layer {number}");
             assert_eq!(frames.frames_per_second(), spec.frames_per_second(number), "{name}: rate of layer {number}");
-            let expected = clip.num_samples() as f64 / layer.hop_samples as f64;
+            let expected = (clip.num_samples() - spec.edge_samples) as f64 / layer.hop_samples as f64;
             let found = frames.num_frames() as f64;
             assert!((found - expected).abs() <= 1.0, "{name}: layer {number} has {found} frames, not {expected:.1}");
+            assert!(found >= expected.floor(), "{name}: layer {number} has {found} frames, less than {expected:.1}");
+            assert!(spec.clip_samples.is_none() || found == 1.0, "{name}: layer {number} has {found} frames a clip");
         }
+        assert_eq!(
+            frames.class_tokens.iter().map(Vec::len).collect::<Vec<_>>(),
+            if spec.has_class_token { vec![layer.dim; clips.len()] } else { Vec::new() },
+            "{name}: class tokens of layer {number}"
+        );
+    }
+    if let Some(length) = spec.clip_samples {
+        assert!(spec.layers.iter().all(|layer| layer.hop_samples == length), "{name}: one vector a clip");
+        assert_eq!(spec.minimum_samples, length, "{name}: the only length is the shortest");
+        let longer = musical_signal(length + 1, rate, 1);
+        assert!(
+            matches!(encoder.encode(&[longer], &LayerChoice::All), Err(EncodeError::ClipLength { .. })),
+            "{name}: a longer clip is an error"
+        );
+    }
+    if let Some(maximum) = spec.maximum_samples {
+        encode(&[musical_signal(maximum, rate, 1)]);
+        let longer = musical_signal(maximum + 1, rate, 1);
+        assert!(
+            matches!(encoder.encode(&[longer], &LayerChoice::All), Err(EncodeError::TooLong { .. })),
+            "{name}: a longer clip is an error"
+        );
     }
 
     // Alone gives the same bits as in a batch, and twice the same bits.
@@ -167,6 +195,11 @@ pub fn check_encoder(encoder: &dyn Encoder, clip_samples: usize) {
             assert!(
                 alone.clips[0] == together.clips[index],
                 "{name}: layer {}: clip {index} alone differs from clip {index} in a batch",
+                alone.layer
+            );
+            assert!(
+                alone.class_tokens.first() == together.class_tokens.get(index),
+                "{name}: layer {}: class token {index} alone differs from class token {index} in a batch",
                 alone.layer
             );
         }
@@ -184,6 +217,8 @@ pub fn check_encoder(encoder: &dyn Encoder, clip_samples: usize) {
         matches!(encoder.encode(&clips[..1], &no_such_layer), Err(EncodeError::NoSuchLayer { .. })),
         "{name}: a layer that does not exist is an error"
     );
+
+    check_attention(encoder, &clips[0]);
 
     // The shortest legal clip works; a shorter one, or one at another rate, is an error.
     encode(&[musical_signal(spec.minimum_samples, rate, 4)]);
@@ -205,6 +240,38 @@ pub fn check_encoder(encoder: &dyn Encoder, clip_samples: usize) {
     for clip in [Waveform::new(vec![0.0; clip_samples], rate), Waveform::new(square, rate)] {
         for layer in encode(&[clip]).layers {
             assert_eq!(layer.clips[0].first_non_finite(), None, "{name}: layer {} is not finite", layer.layer);
+        }
+    }
+}
+
+/// An encoder with attention has maps for every layer but the first, each row of which sums to 1; another says that it
+/// has none.
+fn check_attention(encoder: &dyn Encoder, clip: &Waveform) {
+    let spec = encoder.spec();
+    let name = &spec.name;
+    let mut layers = Vec::new();
+    let result = encoder.attention_maps(clip, &LayerChoice::All, &mut |maps| {
+        let AttentionMaps { layer, num_heads, num_tokens, weights } = maps;
+        assert_eq!(Some(num_heads), spec.attention_heads, "{name}: heads of layer {layer}");
+        assert_eq!(weights.len(), num_heads * num_tokens * num_tokens, "{name}: size of layer {layer}'s maps");
+        for row in weights.chunks_exact(num_tokens) {
+            let sum: f32 = row.iter().sum();
+            assert!((sum - 1.0).abs() < 1e-4, "{name}: a row of layer {layer}'s attention sums to {sum}");
+        }
+        layers.push(layer);
+        ControlFlow::Continue(())
+    });
+    match (spec.attention_heads, result) {
+        (None, result) => assert!(matches!(result, Err(EncodeError::NoAttention { .. })), "{name}: no attention"),
+        (Some(_), Err(error)) => panic!("{name}: {error}"),
+        (Some(_), Ok(())) => {
+            assert!(layers.iter().copied().eq(1..spec.layers.len()), "{name}: attention of layers {layers:?}");
+            let mut num_maps = 0;
+            let result = encoder.attention_maps(clip, &LayerChoice::All, &mut |_| {
+                num_maps += 1;
+                ControlFlow::Break(())
+            });
+            assert_eq!((result, num_maps), (Ok(()), 1), "{name}: a visitor that breaks sees no more maps");
         }
     }
 }

@@ -64,6 +64,7 @@ impl Network for MelConformerModel {
             sample_rate: mel.sample_rate,
             layers: layers.collect(),
             minimum_samples: mel.minimum_samples,
+            maximum_samples: None,
             clip_samples: None,
             edge_samples: 0,
             has_class_token: false,

@@ -49,6 +49,7 @@ impl Toy {
             sample_rate: 1_000,
             layers: vec![layer(4), layer(6), layer(12)],
             minimum_samples: 12,
+            maximum_samples: None,
             clip_samples: None,
             edge_samples: 0,
             has_class_token: false,

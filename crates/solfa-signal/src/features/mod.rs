@@ -93,6 +93,7 @@ impl FeatureSpec {
             sample_rate: self.sample_rate,
             layers: vec![LayerSpec { name: self.name.to_owned(), dim: self.dim, hop_samples: self.hop_samples }],
             minimum_samples: self.minimum_samples,
+            maximum_samples: None,
             clip_samples: None,
             edge_samples: 0,
             has_class_token: false,

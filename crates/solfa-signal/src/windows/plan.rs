@@ -247,6 +247,7 @@ mod tests {
             sample_rate: 100,
             layers: vec![layer(4), layer(6)],
             minimum_samples,
+            maximum_samples: None,
             clip_samples: None,
             edge_samples: 0,
             has_class_token: false,

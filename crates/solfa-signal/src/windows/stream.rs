@@ -157,6 +157,7 @@ mod tests {
             sample_rate: 100,
             layers: vec![LayerSpec { name: "toy".into(), dim: 1, hop_samples: 10 }],
             minimum_samples: 1,
+            maximum_samples: None,
             clip_samples: None,
             edge_samples: 0,
             has_class_token: false,
