@@ -90,6 +90,12 @@ pub enum Pooling {
     /// The mean followed by the (population) standard deviation: twice as wide.
     #[serde(rename = "mean+std")]
     MeanStd,
+    /// The class token; over several windows, the mean of theirs.
+    #[serde(rename = "cls")]
+    ClassToken,
+    /// The class token followed by the mean of the frames: twice as wide.
+    #[serde(rename = "cls+mean")]
+    ClassTokenMean,
 }
 
 impl Pooling {
@@ -100,12 +106,19 @@ impl Pooling {
             Self::Mean => "mean",
             Self::Max => "max",
             Self::MeanStd => "mean+std",
+            Self::ClassToken => "cls",
+            Self::ClassTokenMean => "cls+mean",
         }
+    }
+
+    /// Whether it needs an encoder with a class token.
+    pub fn needs_class_token(self) -> bool {
+        matches!(self, Self::ClassToken | Self::ClassTokenMean)
     }
 
     /// Width of the pooled vector for frames of width `dim`.
     pub fn pooled_dim(self, dim: usize) -> usize {
-        if self == Self::MeanStd { 2 * dim } else { dim }
+        if matches!(self, Self::MeanStd | Self::ClassTokenMean) { 2 * dim } else { dim }
     }
 }
 
@@ -121,6 +134,8 @@ pub struct PoolingAccumulator {
     /// Sum of squared deviations from the running mean (Welford 1962): no cancellation for signals with a large mean.
     squared_deviation: Vec<f64>,
     maximum: Vec<f32>,
+    num_class_tokens: u64,
+    class_token_sum: Vec<f64>,
 }
 
 impl PoolingAccumulator {
@@ -136,6 +151,8 @@ impl PoolingAccumulator {
             sum: vec![0.0; dim],
             squared_deviation: vec![0.0; if pooling == Pooling::MeanStd { dim } else { 0 }],
             maximum: vec![f32::NEG_INFINITY; if pooling == Pooling::Max { dim } else { 0 }],
+            num_class_tokens: 0,
+            class_token_sum: vec![0.0; if pooling.needs_class_token() { dim } else { 0 }],
         }
     }
 
@@ -146,13 +163,13 @@ impl PoolingAccumulator {
         for frame in frames.chunks_exact(dim) {
             self.num_frames += 1;
             match self.pooling {
-                Pooling::None => {}
+                Pooling::None | Pooling::ClassToken => {}
                 Pooling::Max => {
                     for (maximum, &value) in self.maximum.iter_mut().zip(frame) {
                         *maximum = maximum.max(value);
                     }
                 }
-                Pooling::Mean => {
+                Pooling::Mean | Pooling::ClassTokenMean => {
                     for (sum, &value) in self.sum.iter_mut().zip(frame) {
                         *sum += f64::from(value);
                     }
@@ -173,22 +190,33 @@ impl PoolingAccumulator {
         }
     }
 
+    /// Adds the class token of one more window. Poolings that do not need it ignore it.
+    pub fn push_class_token(&mut self, class_token: &[f32]) {
+        self.num_class_tokens += 1;
+        for (sum, &value) in self.class_token_sum.iter_mut().zip(class_token) {
+            *sum += f64::from(value);
+        }
+    }
+
     /// Number of frames seen.
     pub fn num_frames(&self) -> u64 {
         self.num_frames
     }
 
-    /// The pooled vector, or `None` where no frame was pushed.
+    /// The pooled vector, or `None` where no frame was pushed, or no class token that is needed.
     pub fn finish(self) -> Option<Vec<f32>> {
-        if self.num_frames == 0 {
+        if self.num_frames == 0 || (self.pooling.needs_class_token() && self.num_class_tokens == 0) {
             return None;
         }
         let count = self.num_frames as f64;
         let mean = || self.sum.iter().map(|sum| (sum / count) as f32);
+        let class_token = || self.class_token_sum.iter().map(|sum| (sum / self.num_class_tokens as f64) as f32);
         Some(match self.pooling {
             Pooling::None => return None,
             Pooling::Mean => mean().collect(),
             Pooling::Max => self.maximum,
+            Pooling::ClassToken => class_token().collect(),
+            Pooling::ClassTokenMean => class_token().chain(mean()).collect(),
             Pooling::MeanStd => {
                 mean().chain(self.squared_deviation.iter().map(|squared| (squared / count).sqrt() as f32)).collect()
             }
@@ -222,6 +250,21 @@ mod tests {
         for pooling in [Pooling::Mean, Pooling::Max, Pooling::MeanStd] {
             assert_eq!(pooled(pooling, &frames, 100), pooled(pooling, &frames, 7), "{pooling:?}");
         }
+    }
+
+    #[test]
+    fn class_tokens_of_windows_are_averaged_beside_the_frames() {
+        let pooled = |pooling, class_tokens: &[[f32; 2]]| {
+            let mut accumulator = PoolingAccumulator::new(pooling, 2);
+            accumulator.push(&[1.0, -4.0, 3.0, -2.0]);
+            class_tokens.iter().for_each(|class_token| accumulator.push_class_token(class_token));
+            accumulator.finish()
+        };
+        let class_tokens = [[0.0, 10.0], [1.0, 20.0]];
+        assert_eq!(pooled(Pooling::ClassToken, &class_tokens).unwrap(), [0.5, 15.0]);
+        assert_eq!(pooled(Pooling::ClassTokenMean, &class_tokens).unwrap(), [0.5, 15.0, 2.0, -3.0]);
+        assert_eq!(pooled(Pooling::Mean, &class_tokens).unwrap(), [2.0, -3.0]);
+        assert_eq!(pooled(Pooling::ClassToken, &[]), None);
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub fn tokenize(source: impl MonoSource, model: &MelConformerModel, device: &Dev
     // The default hop overlaps windows by the spectrogram's context, so that they stitch exactly.
     let plan = WindowPlan::new(mel.spec(), WindowLength::Default, None, Tail::Overlap)
         .map_err(|error| ExtractError::Sink(io::Error::other(error)))?;
-    let mut stitcher = Stitcher::new(mel.spec(), &LayerChoice::All)?;
+    let mut stitcher = Stitcher::new(mel.spec(), &plan, &LayerChoice::All)?;
     let mut windows = WindowStream::new(source, plan.clone());
     let mut quantizing = Quantizing { model, device, pending: Vec::new(), codes: Vec::new() };
     for window in windows.by_ref() {

@@ -79,16 +79,31 @@ impl CollectedLayer {
     }
 }
 
+impl FrameCollector {
+    fn content(&mut self, layer: usize) -> &mut Collected {
+        match self.layers.iter_mut().find(|collected| collected.layer.layer == layer) {
+            Some(collected) => &mut collected.content,
+            None => panic!("FrameCollector::push: layer {layer} is not among those it was made for"),
+        }
+    }
+}
+
 impl FrameSink for FrameCollector {
     /// # Panics
     /// For a layer that the collector was not made for.
     fn push(&mut self, layer: usize, frames: &[f32]) -> io::Result<()> {
-        let Some(collected) = self.layers.iter_mut().find(|collected| collected.layer.layer == layer) else {
-            panic!("FrameCollector::push: layer {layer} is not among those it was made for");
-        };
-        match &mut collected.content {
+        match self.content(layer) {
             Collected::Frames(data) => data.extend_from_slice(frames),
             Collected::Pooled(accumulator) => accumulator.push(frames),
+        }
+        Ok(())
+    }
+
+    /// # Panics
+    /// For a layer that the collector was not made for.
+    fn push_class_token(&mut self, layer: usize, class_token: &[f32]) -> io::Result<()> {
+        if let Collected::Pooled(accumulator) = self.content(layer) {
+            accumulator.push_class_token(class_token);
         }
         Ok(())
     }

@@ -36,7 +36,7 @@ pub fn extract(
     layers: &LayerChoice,
     pooling: Pooling,
 ) -> Result<Vec<Extracted>, ExtractError> {
-    let mut stitcher = Stitcher::new(encoder.spec(), layers)?;
+    let mut stitcher = Stitcher::new(encoder.spec(), plan, layers)?;
     let mut collector = FrameCollector::new(stitcher.layers(), pooling);
     let mut windows = WindowStream::new(source, plan.clone());
     for window in windows.by_ref() {

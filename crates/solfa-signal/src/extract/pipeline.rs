@@ -77,7 +77,7 @@ impl Pipeline<'_> {
     /// [`ExtractError::Encode`] for layers that the encoder does not have. Whatever else goes wrong belongs to one
     /// recording and is reported there; the others go on.
     pub fn run(&self, paths: &[PathBuf], visitor: &mut impl RecordingVisitor) -> Result<(), ExtractError> {
-        let stitcher = Stitcher::new(self.encoder.spec(), &self.layers)?;
+        let stitcher = Stitcher::new(self.encoder.spec(), &self.plan, &self.layers)?;
         let (ordered_sender, ordered) = sync_channel(self.decoder_threads.max(1));
         let queue = Mutex::new(Queue { next: 0, ordered: ordered_sender });
         std::thread::scope(|scope| {

@@ -16,9 +16,14 @@ enum Count {
     Ceil,
     /// One more than fit, as features with centred frames give.
     Centred,
-    /// One less than fit, as a network gives that pads nowhere.
+    /// One less than fit, and the encoder's specification does not say so.
     OneLess,
+    /// None for the last five samples, as a network gives that pads nowhere.
+    Edge,
 }
+
+/// Samples at the end of a clip that have no frame with [`Count::Edge`].
+const EDGE_SAMPLES: usize = 5;
 
 impl Count {
     fn frames(self, samples: usize, hop: usize) -> usize {
@@ -27,6 +32,7 @@ impl Count {
             Self::Ceil => samples.div_ceil(hop),
             Self::Centred => samples / hop + 1,
             Self::OneLess => (samples / hop).saturating_sub(1),
+            Self::Edge => samples.saturating_sub(EDGE_SAMPLES) / hop,
         }
     }
 }
@@ -48,10 +54,10 @@ impl Toy {
             weights_sha256: None,
             sample_rate: 1_000,
             layers: vec![layer(4), layer(6), layer(12)],
-            minimum_samples: 12,
+            minimum_samples: if count == Count::Edge { 12 + EDGE_SAMPLES } else { 12 },
             maximum_samples: None,
             clip_samples: None,
-            edge_samples: 0,
+            edge_samples: if count == Count::Edge { EDGE_SAMPLES } else { 0 },
             has_class_token: false,
             attention_heads: None,
             context_samples: Some(context),
@@ -119,7 +125,7 @@ fn whole(toy: &Toy, waveform: &Waveform) -> Vec<Frames> {
 
 #[test]
 fn the_toy_is_an_encoder() {
-    for count in [Count::Floor, Count::Ceil, Count::Centred] {
+    for count in [Count::Floor, Count::Ceil, Count::Centred, Count::Edge] {
         check_encoder(&Toy::new(count, 5), 500);
     }
 }
@@ -156,10 +162,33 @@ proptest! {
             let expected = match tail {
                 Tail::Overlap => count.frames(num_samples, hop),
                 Tail::Drop => count.frames(after_last_full, hop),
-                Tail::Pad if after_last_full == num_samples => count.frames(num_samples, hop),
+                Tail::Pad | Tail::Wrap if after_last_full == num_samples => count.frames(num_samples, hop),
                 Tail::Pad | Tail::Wrap => num_samples.div_ceil(hop),
             };
             prop_assert_eq!(frames.num_frames(), expected, "{}", layer.name);
+        }
+    }
+
+    #[test]
+    fn frames_that_a_window_lacks_at_its_end_come_from_the_next(
+        num_samples in 17usize..1_500,
+        window_steps in 4usize..20,
+        hop_steps in 1usize..20,
+    ) {
+        let toy = Toy::new(Count::Edge, 0);
+        let seconds = |steps: usize| (steps * 12) as f64 / 1_000.0;
+        // Two frames of 12 samples overlap.
+        let hops = [None, Some(seconds(hop_steps.min(window_steps - 2)))];
+        for hop_seconds in hops {
+            let window = WindowLength::Seconds(seconds(window_steps));
+            let plan = WindowPlan::new(&toy.spec, window, hop_seconds, Tail::Overlap).unwrap();
+            for (layer, frames) in toy.spec.layers.iter().zip(stitched(&toy, &ramp(num_samples), &plan).unwrap()) {
+                let hop = layer.hop_samples;
+                prop_assert_eq!(frames.num_frames(), (num_samples - EDGE_SAMPLES) / hop, "{}", layer.name);
+                for frame in 0..frames.num_frames() {
+                    prop_assert_eq!(frames.frame(frame)[0], (frame * hop) as f32, "frame {} of {}", frame, layer.name);
+                }
+            }
         }
     }
 
@@ -208,8 +237,8 @@ fn hand_worked_cuts() {
     }
     let mut pieces = Pieces(Vec::new());
     let layers = LayerChoice::Numbers(vec![1, 2]);
-    let mut stitcher = Stitcher::new(&toy.spec, &layers).unwrap();
-    for window in WindowStream::new(WaveformSource::new(ramp(100)), plan) {
+    let mut stitcher = Stitcher::new(&toy.spec, &plan, &layers).unwrap();
+    for window in WindowStream::new(WaveformSource::new(ramp(100)), plan.clone()) {
         let window = window.unwrap();
         let batch = toy.encode(&[ramp(100), window.waveform], &layers).unwrap();
         stitcher.push(&window.position, &batch, 1, &mut pieces).unwrap();
@@ -250,6 +279,68 @@ fn an_encoder_that_gives_less_than_a_window_needs_overlap() {
     assert_eq!(frames.iter().map(Frames::num_frames).collect::<Vec<_>>(), [249, 165, 82]);
 }
 
+/// An encoder of whole clips of 100 samples: the vector is the first and the last sample, the class token their sum.
+struct Clips {
+    spec: EncoderSpec,
+}
+
+impl Clips {
+    fn new() -> Self {
+        let spec = EncoderSpec {
+            layers: vec![LayerSpec { name: "clip".into(), dim: 2, hop_samples: 100 }],
+            minimum_samples: 100,
+            clip_samples: Some(100),
+            has_class_token: true,
+            context_samples: None,
+            default_window_seconds: 0.1,
+            default_tail: Tail::Wrap,
+            ..Toy::new(Count::Floor, 0).spec
+        };
+        Self { spec }
+    }
+}
+
+impl Encoder for Clips {
+    fn spec(&self) -> &EncoderSpec {
+        &self.spec
+    }
+
+    fn encode(&self, clips: &[Waveform], layers: &LayerChoice) -> Result<LayerBatch, EncodeError> {
+        layers.resolve(self.spec.layers.len())?;
+        check_clips(&self.spec, clips)?;
+        let ends = |clip: &Waveform| [clip.samples()[0], clip.samples()[99]];
+        let frames = |clip: &Waveform| Frames::new(ends(clip).to_vec(), 1, 2, self.spec.frames_per_second(0));
+        let class_token = |clip: &Waveform| vec![ends(clip).iter().sum(); 2];
+        let (clips, class_tokens) = (clips.iter().map(frames).collect(), clips.iter().map(class_token).collect());
+        Ok(LayerBatch { layers: vec![LayerFrames { layer: 0, clips, class_tokens }] })
+    }
+}
+
+#[test]
+fn every_whole_clip_gives_one_vector_and_one_class_token() {
+    let encoder = Clips::new();
+    check_encoder(&encoder, 100);
+    let run = |num_samples, hop, tail, pooling| {
+        let plan = WindowPlan::new(&encoder.spec, WindowLength::Default, hop, tail).unwrap();
+        let source = WaveformSource::new(ramp(num_samples));
+        extract(source, &encoder, &plan, &LayerChoice::All, pooling).unwrap().remove(0).content
+    };
+    let frames = |num_samples, hop, tail| match run(num_samples, hop, tail, Pooling::None) {
+        ExtractedContent::Frames(frames) => (frames.frames_per_second(), frames.into_data()),
+        ExtractedContent::Pooled(_) => panic!("pooled without being asked"),
+    };
+    assert_eq!(frames(230, None, Tail::Wrap), (10.0, vec![0.0, 99.0, 100.0, 199.0, 200.0, 69.0]));
+    assert_eq!(frames(230, None, Tail::Overlap), (10.0, vec![0.0, 99.0, 100.0, 199.0, 130.0, 229.0]));
+    assert_eq!(frames(230, Some(0.05), Tail::Drop).1, [0.0, 99.0, 50.0, 149.0, 100.0, 199.0]);
+    assert_eq!(frames(230, Some(0.05), Tail::Drop).0, 20.0);
+    assert_eq!(frames(30, None, Tail::Overlap).1, [0.0, 0.0]);
+    assert_eq!(frames(30, None, Tail::Wrap).1, [0.0, 9.0]);
+    let pooled = run(230, None, Tail::Wrap, Pooling::ClassTokenMean);
+    let third = |sum: f32| sum / 3.0;
+    let expected = vec![third(667.0), third(667.0), 100.0, third(367.0)];
+    assert_eq!(pooled, ExtractedContent::Pooled(expected));
+}
+
 #[test]
 fn recordings_that_give_no_frame_are_errors_that_say_why() {
     let toy = Toy::new(Count::Floor, 0);
@@ -276,9 +367,9 @@ fn a_sink_that_fails_is_an_error() {
     }
     let toy = Toy::new(Count::Floor, 0);
     let plan = WindowPlan::new(&toy.spec, WindowLength::Whole, None, Tail::Overlap).unwrap();
-    let window = WindowStream::new(WaveformSource::new(ramp(100)), plan).next().unwrap().unwrap();
+    let window = WindowStream::new(WaveformSource::new(ramp(100)), plan.clone()).next().unwrap().unwrap();
     let batch = toy.encode(&[window.waveform], &LayerChoice::All).unwrap();
-    let mut stitcher = Stitcher::new(&toy.spec, &LayerChoice::All).unwrap();
+    let mut stitcher = Stitcher::new(&toy.spec, &plan, &LayerChoice::All).unwrap();
     let error = stitcher.push(&window.position, &batch, 0, &mut Full).unwrap_err();
     assert!(matches!(error, ExtractError::Sink(_)));
 }
@@ -288,9 +379,9 @@ fn a_sink_that_fails_is_an_error() {
 fn windows_out_of_order_are_a_mistake_of_the_program() {
     let toy = Toy::new(Count::Floor, 0);
     let plan = WindowPlan::new(&toy.spec, WindowLength::Default, None, Tail::Overlap).unwrap();
-    let window = WindowStream::new(WaveformSource::new(ramp(1_000)), plan).nth(1).unwrap().unwrap();
+    let window = WindowStream::new(WaveformSource::new(ramp(1_000)), plan.clone()).nth(1).unwrap().unwrap();
     let batch = toy.encode(&[window.waveform], &LayerChoice::All).unwrap();
-    let mut stitcher = Stitcher::new(&toy.spec, &LayerChoice::All).unwrap();
+    let mut stitcher = Stitcher::new(&toy.spec, &plan, &LayerChoice::All).unwrap();
     let mut collector = FrameCollector::new(stitcher.layers(), Pooling::None);
     let _ = stitcher.push(&window.position, &batch, 0, &mut collector);
 }

@@ -41,6 +41,44 @@ pub enum WindowError {
         /// The rate that both are counted at, in Hz.
         sample_rate: u32,
     },
+    /// The window is longer than the longest clip that the encoder takes.
+    #[error(
+        "a window of {seconds} s ({samples} samples) is too long for the encoder: it takes at most {maximum} samples, \
+         {:.3} s",
+        *maximum as f64 / f64::from(*sample_rate)
+    )]
+    TooLong {
+        /// The value given.
+        seconds: f64,
+        /// The window in samples, rounded to whole frames.
+        samples: usize,
+        /// Samples that are possible.
+        maximum: usize,
+        /// The rate that both are counted at, in Hz.
+        sample_rate: u32,
+    },
+    /// The encoder takes clips of one length, and another window is asked for.
+    #[error("the encoder takes clips of {clip_seconds} s only: leave --window out")]
+    FixedLength {
+        /// Length of its clips in seconds.
+        clip_seconds: f64,
+    },
+    /// Frames at the end of a window are missing, and windows overlap too little to make up for it.
+    #[error(
+        "windows of {window_seconds} s with a hop of {hop_seconds} s leave frames out: the encoder gives none for the \
+         last {:.1} ms of a window. Give a hop of at most {longest_hop_seconds:.4} s, or leave it out",
+        edge_seconds * 1e3
+    )]
+    FrameGap {
+        /// The window, rounded to whole frames, in seconds.
+        window_seconds: f64,
+        /// The hop, rounded to whole frames, in seconds.
+        hop_seconds: f64,
+        /// The end of a window that no frame stands for, in seconds.
+        edge_seconds: f64,
+        /// The longest hop without a gap, in seconds.
+        longest_hop_seconds: f64,
+    },
     /// The hop is longer than the window, so sound between windows would be skipped.
     #[error(
         "a hop of {hop_seconds} s is longer than the window of {window_seconds} s and would skip sound: give a hop of at \
@@ -64,13 +102,14 @@ pub enum WindowError {
 const MAXIMUM_SECONDS: f64 = 1e6;
 
 /// How recordings are cut into windows for one encoder. All lengths are whole numbers of frames of every layer (the
-/// encoder's grid).
+/// encoder's grid). For an encoder of whole clips, windows are those clips, and a hop may be any number of samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WindowPlan {
     sample_rate: u32,
     lengths: Option<Lengths>,
     grid_samples: usize,
     minimum_samples: usize,
+    takes_whole_clips: bool,
     tail: Tail,
 }
 
@@ -85,13 +124,14 @@ impl WindowPlan {
     /// Windows of `window` that start every `hop_seconds`, both rounded to the nearest whole number of frames of every
     /// layer, but at least one.
     ///
-    /// Without `hop_seconds`, windows follow each other without overlap; except for an encoder whose frames depend on a
-    /// finite stretch of sound ([`EncoderSpec::context_samples`]), where they overlap by twice that stretch, so that the
-    /// stitched frames are exactly those of the whole recording.
+    /// Without `hop_seconds`, windows follow each other without overlap, with two exceptions. Those of an encoder whose
+    /// frames depend on a finite stretch of sound ([`EncoderSpec::context_samples`]) overlap by twice that stretch, so
+    /// that the stitched frames are exactly those of the whole recording. Those of an encoder that gives no frame for
+    /// the end of a window ([`EncoderSpec::edge_samples`]) overlap by the two frames or so that close the gap.
     ///
     /// # Errors
-    /// [`WindowError`] for seconds that are not a positive number, a window that the encoder cannot take, or a hop
-    /// longer than the window.
+    /// [`WindowError`] for seconds that are not a positive number, a window that the encoder cannot take, or a hop that
+    /// would leave out sound or frames.
     pub fn new(
         spec: &EncoderSpec,
         window: WindowLength,
@@ -101,18 +141,30 @@ impl WindowPlan {
         let lengths = match window {
             WindowLength::Default => Some(Lengths::new(spec, spec.default_window_seconds, hop_seconds)?),
             WindowLength::Seconds(seconds) => Some(Lengths::new(spec, seconds, hop_seconds)?),
-            WindowLength::Whole => match hop_seconds {
-                None => None,
-                Some(hop_seconds) => return Err(WindowError::HopOfWhole { hop_seconds }),
+            WindowLength::Whole => match (hop_seconds, spec.clip_samples) {
+                (None, None) => None,
+                (_, Some(clip_samples)) => return Err(WindowError::fixed_length(spec, clip_samples)),
+                (Some(hop_seconds), None) => return Err(WindowError::HopOfWhole { hop_seconds }),
             },
         };
         Ok(Self {
             sample_rate: spec.sample_rate,
             lengths,
-            grid_samples: spec.grid_samples(),
+            grid_samples: if spec.clip_samples.is_some() { 1 } else { spec.grid_samples() },
             minimum_samples: spec.minimum_samples,
+            takes_whole_clips: spec.clip_samples.is_some(),
             tail,
         })
+    }
+
+    /// Samples that a window of `num_samples` lacks and that are made up: the plan's tail says of what. An encoder of
+    /// whole clips never gets less than one.
+    pub(super) fn missing_samples(&self, num_samples: usize) -> usize {
+        let is_filled = self.takes_whole_clips || matches!(self.tail, Tail::Pad | Tail::Wrap);
+        match self.lengths {
+            Some(lengths) if is_filled => lengths.window_samples.saturating_sub(num_samples),
+            _ => 0,
+        }
     }
 
     /// The rate that all samples are counted at, in Hz.
@@ -179,8 +231,17 @@ impl WindowPlan {
     }
 }
 
+impl WindowError {
+    fn fixed_length(spec: &EncoderSpec, clip_samples: usize) -> Self {
+        Self::FixedLength { clip_seconds: clip_samples as f64 / f64::from(spec.sample_rate) }
+    }
+}
+
 impl Lengths {
     fn new(spec: &EncoderSpec, window_seconds: f64, hop_seconds: Option<f64>) -> Result<Self, WindowError> {
+        if let Some(clip_samples) = spec.clip_samples {
+            return Self::of_clips(spec, clip_samples, window_seconds, hop_seconds);
+        }
         let window_samples = on_grid(spec, "window", window_seconds)?;
         if window_samples < spec.minimum_samples {
             return Err(WindowError::TooShort {
@@ -190,16 +251,31 @@ impl Lengths {
                 sample_rate: spec.sample_rate,
             });
         }
+        if let Some(maximum) = spec.maximum_samples
+            && window_samples > maximum
+        {
+            let (samples, sample_rate) = (window_samples, spec.sample_rate);
+            return Err(WindowError::TooLong { seconds: window_seconds, samples, maximum, sample_rate });
+        }
+        let edge_overlap = edge_overlap(spec);
         let hop_samples = match (hop_seconds, spec.context_samples) {
             (Some(hop_seconds), _) => on_grid(spec, "hop", hop_seconds)?,
             (None, Some(context)) => {
-                let overlap = (2 * context).next_multiple_of(spec.grid_samples());
+                let overlap = (2 * context).next_multiple_of(spec.grid_samples()).max(edge_overlap);
                 if overlap < window_samples { window_samples - overlap } else { window_samples }
             }
-            (None, None) => window_samples,
+            (None, None) => window_samples.saturating_sub(edge_overlap),
         };
+        let seconds = |samples: usize| samples as f64 / f64::from(spec.sample_rate);
+        if hop_samples == 0 || (edge_overlap > 0 && hop_samples + edge_overlap > window_samples) {
+            return Err(WindowError::FrameGap {
+                window_seconds: seconds(window_samples),
+                hop_seconds: seconds(hop_samples),
+                edge_seconds: seconds(spec.edge_samples),
+                longest_hop_seconds: seconds(window_samples.saturating_sub(edge_overlap)),
+            });
+        }
         if hop_samples > window_samples {
-            let seconds = |samples: usize| samples as f64 / f64::from(spec.sample_rate);
             return Err(WindowError::HopTooLong {
                 hop_seconds: seconds(hop_samples),
                 window_seconds: seconds(window_samples),
@@ -208,9 +284,44 @@ impl Lengths {
         Ok(Self { window_samples, hop_samples })
     }
 
+    /// The one window that an encoder of whole clips takes.
+    fn of_clips(
+        spec: &EncoderSpec,
+        clip_samples: usize,
+        window_seconds: f64,
+        hop_seconds: Option<f64>,
+    ) -> Result<Self, WindowError> {
+        let rate = f64::from(spec.sample_rate);
+        let samples = |what, seconds: f64| {
+            let is_possible = seconds > 0.0 && seconds <= MAXIMUM_SECONDS;
+            if is_possible {
+                Ok((seconds * rate).round() as usize)
+            } else {
+                Err(WindowError::Seconds { what, seconds })
+            }
+        };
+        if samples("window", window_seconds)? != clip_samples {
+            return Err(WindowError::fixed_length(spec, clip_samples));
+        }
+        let hop_samples = hop_seconds.map_or(Ok(clip_samples), |seconds| samples("hop", seconds))?.max(1);
+        if hop_samples > clip_samples {
+            let (hop_seconds, window_seconds) = (hop_samples as f64 / rate, clip_samples as f64 / rate);
+            return Err(WindowError::HopTooLong { hop_seconds, window_seconds });
+        }
+        Ok(Self { window_samples: clip_samples, hop_samples })
+    }
+
     fn full_span(self, start: u64) -> Span {
         Span { start, end: start + self.window_samples as u64, is_tail: false }
     }
+}
+
+/// By how much windows must overlap so that no frame is missing between them, although no frame stands for the last
+/// [`EncoderSpec::edge_samples`] of each: stitching cuts in the middle of the overlap, at the later frame.
+fn edge_overlap(spec: &EncoderSpec) -> usize {
+    let overlap = |hop_samples: usize| 2 * spec.edge_samples.next_multiple_of(hop_samples);
+    let longest = spec.layers.iter().map(|layer| overlap(layer.hop_samples)).max().unwrap_or(0);
+    longest.next_multiple_of(spec.grid_samples())
 }
 
 /// Seconds as the nearest whole number of grid steps, at least one, in samples.
@@ -337,6 +448,51 @@ mod tests {
         assert_eq!(hop(12), Some(96));
         assert_eq!(hop(13), Some(84));
         assert_eq!(hop(60), Some(120), "no overlap is possible: as without context");
+    }
+
+    #[test]
+    fn windows_overlap_so_far_that_no_frame_is_missing() {
+        let plan = |edge_samples, hop| {
+            let spec = EncoderSpec { edge_samples, layers: vec![spec(1, None).layers.remove(0)], ..spec(1, None) };
+            WindowPlan::new(&spec, WindowLength::Default, hop, Tail::Overlap)
+        };
+        for (edge_samples, hop_samples) in [(0, 120), (1, 112), (4, 112), (5, 104), (56, 8)] {
+            assert_eq!(plan(edge_samples, None).unwrap().hop_samples(), Some(hop_samples), "{edge_samples}");
+        }
+        assert_eq!(plan(1, Some(1.12)).unwrap().hop_samples(), Some(112));
+        assert_eq!(
+            plan(1, Some(1.2)).unwrap_err().to_string(),
+            "windows of 1.2 s with a hop of 1.2 s leave frames out: the encoder gives none for the last 10.0 ms of a \
+             window. Give a hop of at most 1.1200 s, or leave it out"
+        );
+        assert!(matches!(plan(60, None), Err(WindowError::FrameGap { .. })));
+    }
+
+    #[test]
+    fn an_encoder_of_whole_clips_has_windows_of_its_clips_at_any_hop() {
+        let spec = EncoderSpec { clip_samples: Some(120), minimum_samples: 120, ..spec(120, None) };
+        let plan = |window, hop, tail| WindowPlan::new(&spec, window, hop, tail);
+        let fixed = |hop, tail| plan(WindowLength::Default, hop, tail).unwrap();
+        assert_eq!(spans(&fixed(None, Tail::Wrap), 250), [(0, 120), (120, 240), (240, 250)]);
+        assert_eq!(spans(&fixed(None, Tail::Overlap), 250), [(0, 120), (120, 240), (130, 250)]);
+        assert_eq!(spans(&fixed(None, Tail::Overlap), 7), [(0, 7)]);
+        assert_eq!(spans(&fixed(Some(0.5), Tail::Drop), 250), [(0, 120), (50, 170), (100, 220)]);
+        for tail in Tail::ALL {
+            assert_eq!(fixed(None, tail).missing_samples(7), 113, "{tail}");
+        }
+        for window in [WindowLength::Whole, WindowLength::Seconds(1.21)] {
+            let error = plan(window, None, Tail::Overlap).unwrap_err().to_string();
+            assert_eq!(error, "the encoder takes clips of 1.2 s only: leave --window out");
+        }
+        assert!(matches!(plan(WindowLength::Default, Some(1.3), Tail::Overlap), Err(WindowError::HopTooLong { .. })));
+    }
+
+    #[test]
+    fn no_window_is_longer_than_the_longest_clip() {
+        let spec = EncoderSpec { maximum_samples: Some(240), ..spec(1, None) };
+        let plan = |seconds| WindowPlan::new(&spec, WindowLength::Seconds(seconds), None, Tail::Overlap);
+        assert!(plan(2.4).is_ok());
+        assert!(plan(2.52).unwrap_err().to_string().contains("at most 240 samples, 2.400 s"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::encoder::Tail;
 /// A piece of a recording, and where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window {
-    /// The sound, filled up with zeros where the plan's tail is padded.
+    /// The sound, filled up where the plan says so: with zeros, or with the recording from its start.
     pub waveform: Waveform,
     /// Where it stands.
     pub position: WindowPosition,
@@ -19,13 +19,13 @@ pub struct Window {
 pub struct WindowPosition {
     /// The window's first sample.
     pub start_sample: u64,
-    /// The sample after the window's last one; zeros that fill the window up do not count.
+    /// The sample after the window's last one; what fills the window up does not count.
     pub end_sample: u64,
     /// Where the window before this one ends; `None` for the first.
     pub previous_end_sample: Option<u64>,
     /// Where the window after this one starts; `None` for the last.
     pub next_start_sample: Option<u64>,
-    /// Whether zeros fill the window up.
+    /// Whether something fills the window up that does not stand there in the recording.
     pub is_padded: bool,
 }
 
@@ -47,6 +47,8 @@ pub struct WindowStream<S> {
     /// Sound that may still be needed, and where it starts in the recording.
     buffer: Vec<f32>,
     buffer_start: u64,
+    /// The recording's first window of sound, where the last window is filled up with it.
+    head: Vec<f32>,
     source_ended: bool,
     progress: Progress,
 }
@@ -62,7 +64,15 @@ enum Progress {
 impl<S: MonoSource> WindowStream<S> {
     /// The windows of `source`.
     pub fn new(source: S, plan: WindowPlan) -> Self {
-        Self { source, plan, buffer: Vec::new(), buffer_start: 0, source_ended: false, progress: Progress::Start }
+        Self {
+            source,
+            plan,
+            buffer: Vec::new(),
+            buffer_start: 0,
+            head: Vec::new(),
+            source_ended: false,
+            progress: Progress::Start,
+        }
     }
 
     /// Samples read from the source so far: once there are no more windows, the length of the recording.
@@ -110,11 +120,15 @@ impl<S: MonoSource> WindowStream<S> {
         self.progress = next.map_or(Progress::End, |next| Progress::Next(next, Some(span.end)));
         let mut samples =
             self.buffer[(span.start - self.buffer_start) as usize..(span.end - self.buffer_start) as usize].to_vec();
-        let missing = match self.plan.tail() {
-            Tail::Pad => self.plan.window_samples().unwrap_or(0).saturating_sub(samples.len()),
-            Tail::Drop | Tail::Overlap | Tail::Wrap => 0,
-        };
-        samples.resize(samples.len() + missing, 0.0);
+        if self.plan.tail() == Tail::Wrap && span.start == 0 {
+            self.head.clone_from(&samples);
+        }
+        let missing = self.plan.missing_samples(samples.len());
+        if self.head.is_empty() {
+            samples.resize(samples.len() + missing, 0.0);
+        } else {
+            samples.extend(self.head.iter().cycle().take(missing));
+        }
         Ok(Some(Window {
             waveform: Waveform::new(samples, self.source.sample_rate()),
             position: WindowPosition {
@@ -227,15 +241,25 @@ mod tests {
                 let num_samples = (position.end_sample - position.start_sample) as usize;
                 let expected = &ramp(477).into_samples()[position.start_sample as usize..][..num_samples];
                 assert_eq!(&waveform.samples()[..num_samples], expected);
-                assert!(waveform.samples()[num_samples..].iter().all(|&sample| sample == 0.0));
+                for (filled, &sample) in waveform.samples()[num_samples..].iter().enumerate() {
+                    assert_eq!(sample, if tail == Tail::Wrap { filled as f32 + 1.0 } else { 0.0 });
+                }
                 assert_eq!(waveform.num_samples() > num_samples, position.is_padded);
-                assert_eq!(position.is_padded, tail == Tail::Pad && position.is_last());
+                assert_eq!(position.is_padded, matches!(tail, Tail::Pad | Tail::Wrap) && position.is_last());
                 let previous = index.checked_sub(1).map(|previous| windows[previous].position.end_sample);
                 assert_eq!(position.previous_end_sample, previous);
                 let next = windows.get(index + 1).map(|next| next.position.start_sample);
                 assert_eq!(position.next_start_sample, next);
             }
         }
+    }
+
+    #[test]
+    fn a_recording_shorter_than_its_window_wraps_round_again_and_again() {
+        let window = WindowStream::new(WaveformSource::new(ramp(40)), plan(Tail::Wrap)).next().unwrap().unwrap();
+        let expected: Vec<f32> = (0..100).map(|index| (index % 40) as f32 + 1.0).collect();
+        assert_eq!(window.waveform.samples(), expected);
+        assert_eq!((window.position.end_sample, window.position.is_padded), (40, true));
     }
 
     #[test]
