@@ -51,7 +51,7 @@ const WORKSPACE: [Layers; 5] = [
         name: "solfa-eval",
         crates: &["solfa-signal"],
         never: &["burn", "tokio", "clap", "anyhow"],
-        modules: &["store"],
+        modules: &["store", "tag"],
         environment: Environment::Only(&[]),
         confined: &[],
     },

@@ -7,6 +7,7 @@
 //! - [`write_embedding`] writes one file per recording, and [`output_state`] says whether such a file is whole and of a
 //!   given space. [`TableWriter`] writes one jsonl or parquet table of many recordings and continues interrupted ones.
 //! - [`read_embedding`] reads a safetensors output back.
+//! - [`write_tokens`], [`write_attention`] and [`write_vectors`] write what a model gives beside embeddings.
 //!
 //! # No half files
 //!
@@ -18,6 +19,7 @@
 //!
 //! This module must not know: encoders, how a recording was cut into windows, what the command line looks like.
 
+mod attention;
 mod embedding;
 mod error;
 mod format;
@@ -34,6 +36,7 @@ mod spool;
 mod staged;
 mod table;
 mod tokens;
+mod vectors;
 mod writer;
 
 #[cfg(test)]
@@ -41,6 +44,7 @@ mod fixtures;
 #[cfg(test)]
 mod full_disk;
 
+pub use attention::write_attention;
 pub use embedding::{EmbeddedLayer, Embedding, LayerValues};
 pub use error::StoreError;
 pub use format::Format;
@@ -51,4 +55,5 @@ pub use spool::{FrameSeries, FrameSpool, SPOOL_MEMORY_BYTES};
 pub use staged::remove_abandoned;
 pub use table::TableWriter;
 pub use tokens::write_tokens;
+pub use vectors::{TextVector, write_vectors};
 pub use writer::{OutputState, output_state, write_embedding};
