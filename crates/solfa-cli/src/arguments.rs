@@ -8,9 +8,11 @@ use clap_complete::Shell;
 use solfa_eval::store::Format;
 use solfa_learn::device::DeviceChoice;
 use solfa_signal::audio::Resampler;
-use solfa_signal::encoder::LayerChoice;
+use solfa_signal::encoder::{EncoderSpec, LayerChoice};
 use solfa_signal::frames::Pooling;
-use solfa_signal::windows::{Tail, WindowLength};
+use solfa_signal::windows::{Tail, WindowLength, WindowPlan};
+
+use crate::terminal::UsageError;
 
 /// Self-supervised music representations.
 #[derive(Debug, Parser)]
@@ -83,8 +85,9 @@ pub(crate) struct EmbedArguments {
 
     /// Where to write: one file if it ends in a format's extension (for one input, or a table of many for parquet and
     /// jsonl), else a folder that mirrors the inputs
-    #[arg(short, long, value_name = "PATH", default_value = "embeddings")]
-    pub(crate) output: PathBuf,
+    /// [default: the folder `embeddings`]
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
 
     /// Format of the output [default: the extension of --output, else safetensors]
     #[arg(long, value_parser = parse_format, value_name = "safetensors|npy|npz|parquet|jsonl")]
@@ -100,8 +103,13 @@ pub(crate) struct EmbedArguments {
     pub(crate) batch: Option<usize>,
 
     /// Skip inputs whose output is whole and of the same space
-    #[arg(long)]
+    #[arg(long, conflicts_with = "attentions")]
     pub(crate) resume: bool,
+
+    /// Write the attention maps of every chosen layer and head as well, one file a window:
+    /// `song.attention/0000.safetensors` beside `song.safetensors`. They take heads x frames x frames numbers a layer
+    #[arg(long)]
+    pub(crate) attentions: bool,
 
     /// Print one JSON object per input instead of a table
     #[arg(long)]
@@ -135,14 +143,24 @@ pub(crate) struct WindowArguments {
     pub(crate) hop: Option<f64>,
 
     /// What happens to the end of a recording that does not fill a window: `overlap` lets the last window start
-    /// earlier, `pad` fills it with silence, `drop` leaves it out
-    #[arg(long, default_value_t, value_name = "overlap|pad|wrap|drop")]
-    pub(crate) tail: Tail,
+    /// earlier, `pad` fills it with silence, `wrap` with the start of the recording, `drop` leaves it out
+    /// [default: as the model's release does, mostly `overlap`]
+    #[arg(long, value_name = "overlap|pad|wrap|drop")]
+    pub(crate) tail: Option<Tail>,
 
     /// How audio gets to the model's sample rate: `sinc-hann` is torchaudio's default, `sinc-kaiser` its best, `fast`
     /// a band-limited FFT
     #[arg(long, default_value_t, value_name = "sinc-hann|sinc-kaiser|fast")]
     pub(crate) resampler: Resampler,
+}
+
+impl WindowArguments {
+    /// The windows for an encoder.
+    pub(crate) fn plan(&self, spec: &EncoderSpec) -> Result<WindowPlan, UsageError> {
+        let tail = self.tail.unwrap_or(spec.default_tail);
+        let plan = WindowPlan::new(spec, self.window.unwrap_or_default(), self.hop, tail);
+        plan.map_err(|error| UsageError(error.to_string()))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -222,6 +240,12 @@ pub(crate) enum PoolName {
     /// The mean, then the standard deviation: twice as wide
     #[value(name = "mean+std")]
     MeanStd,
+    /// The class token, of a model that has one (ViT-1D)
+    #[value(name = "cls")]
+    ClassToken,
+    /// The class token, then the mean over time: twice as wide
+    #[value(name = "cls+mean")]
+    ClassTokenMean,
 }
 
 impl From<PoolName> for Pooling {
@@ -231,6 +255,8 @@ impl From<PoolName> for Pooling {
             PoolName::Mean => Self::Mean,
             PoolName::Max => Self::Max,
             PoolName::MeanStd => Self::MeanStd,
+            PoolName::ClassToken => Self::ClassToken,
+            PoolName::ClassTokenMean => Self::ClassTokenMean,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::Serialize;
 use solfa_signal::audio::{self, Waveform, WaveformSource, resample};
 use solfa_signal::extract::ExtractError;
-use solfa_signal::windows::{WindowPlan, WindowStream};
+use solfa_signal::windows::WindowStream;
 
 use crate::arguments::BenchArguments;
 use crate::encoders;
@@ -31,8 +31,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<Outcome> {
     let named = encoders::open(&arguments.model, None)?;
     let spec = named.encoder.spec();
     let windows = &arguments.windows;
-    let plan = WindowPlan::new(spec, windows.window.unwrap_or_default(), windows.hop, windows.tail)
-        .map_err(|error| UsageError(error.to_string()))?;
+    let plan = windows.plan(spec)?;
     let layers = arguments.layers.resolve(spec.layers.len()).map_err(|error| UsageError(error.to_string()))?;
     let path = arguments.input.to_string_lossy();
     let waveform = audio::read(&arguments.input)
