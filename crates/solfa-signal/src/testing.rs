@@ -1,5 +1,8 @@
 //! What tests of several crates share: one comparison of numbers, and the laws of every encoder.
 //!
+//! [`assert_golden`] shows each difference that it measures where a test's output is shown:
+//! `cargo test --release -- --nocapture`.
+//!
 //! This module is part of the library so that encoders written elsewhere can be held to the same laws. It panics with
 //! a message where a law is broken, as test assertions do.
 
@@ -82,8 +85,12 @@ pub fn assert_close(what: &str, actual: &[f32], expected: &[f32], tolerance: f64
 /// # Panics
 /// If the values differ, or if the comparison cannot tell a changed value.
 #[track_caller]
+#[allow(clippy::print_stdout, reason = "what a test measured belongs to its output")]
 pub fn assert_golden(what: &str, actual: &[f32], expected: &[f32], tolerance: f64) {
     assert_close(what, actual, expected, tolerance);
+    if let Ok(comparison) = compare(actual, expected) {
+        println!("golden: {what}: {:.1e} of rms over {} values", comparison.relative(), actual.len());
+    }
     for index in [0, actual.len() / 2, actual.len() - 1] {
         for direction in [-1.0, 1.0] {
             let rms = compare(actual, expected).map_or(0.0, |comparison| comparison.expected_rms);

@@ -64,6 +64,8 @@ pub(crate) fn run(arguments: &TokensArguments) -> anyhow::Result<Outcome> {
             ("path", path.clone()),
             ("model", name),
             ("weights_sha256", model.weights_sha256.clone()),
+            ("sample_rate", model.mel.spec().sample_rate.to_string()),
+            ("dtype", "i64".to_owned()),
             ("frames_per_second", tokens.frames_per_second.to_string()),
             ("resampler", arguments.resampler.name().to_owned()),
             ("program_version", env!("CARGO_PKG_VERSION").to_owned()),

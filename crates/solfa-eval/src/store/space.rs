@@ -1,9 +1,7 @@
 //! What vectors are, and whether two of them may be compared.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use solfa_signal::encoder::sha256_hex;
 use solfa_signal::frames::Pooling;
 
 use super::StoreError;
@@ -15,8 +13,8 @@ pub const NUMERICS_VERSION: u32 = 1;
 /// The type that all values are stored as.
 pub const DTYPE: &str = "f32";
 
-/// Bytes of SHA-256 that a `space_id` shows.
-const SPACE_ID_BYTES: usize = 16;
+/// Hexadecimal digits of SHA-256 that a `space_id` shows.
+const SPACE_ID_DIGITS: usize = 32;
 
 /// All that is known of what the vectors of an output are.
 ///
@@ -63,12 +61,9 @@ impl EmbeddingSpace {
     /// It is the first half of the SHA-256 of the fields that determine the vectors, as lines of `field=value`; names,
     /// versions of the program and what follows from the encoder's identity are left out.
     pub fn space_id(&self) -> String {
-        let digest = Sha256::digest(self.canonical_text());
-        digest.iter().take(SPACE_ID_BYTES).fold(String::new(), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        let mut digest = sha256_hex(self.canonical_text());
+        digest.truncate(SPACE_ID_DIGITS);
+        digest
     }
 
     /// The text whose hash is the `space_id`. Floats are in their shortest form that reads back as the same value.

@@ -20,6 +20,7 @@ mod waveform;
 pub use decode::{open, read};
 pub use error::AudioError;
 pub use ffmpeg::find_ffmpeg;
+pub(crate) use resample::bessel_i0;
 pub use resample::{Resampled, Resampler, resample};
 pub use source::{MonoSource, WaveformSource};
 pub use waveform::Waveform;

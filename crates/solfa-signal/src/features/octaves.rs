@@ -11,6 +11,7 @@ use realfft::num_complex::Complex;
 use rustfft::{Fft, FftPlanner};
 
 use super::stft::{FrameTransform, Padding, hann_window, sample_at};
+use crate::audio::bessel_i0;
 
 /// Share of a kernel's spectrum, by the sum of magnitudes, that is dropped: the smallest coefficients first.
 const DROPPED_SHARE: f64 = 0.01;
@@ -246,18 +247,6 @@ fn halving_filter() -> Vec<f64> {
         .collect();
     let gain: f64 = taps.iter().sum();
     taps.into_iter().map(|tap| tap / gain * std::f64::consts::SQRT_2).collect()
-}
-
-/// The modified Bessel function of the first kind and order 0, by its power series.
-fn bessel_i0(x: f64) -> f64 {
-    let quarter_square = x * x / 4.0;
-    let (mut sum, mut term, mut order) = (1.0, 1.0, 1.0);
-    while term > sum * f64::EPSILON {
-        term *= quarter_square / (order * order);
-        sum += term;
-        order += 1.0;
-    }
-    sum
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AudioError, MonoSource, Waveform};
 use fast::FastConverter;
+pub(crate) use sinc::bessel_i0;
 use sinc::{SincConverter, SincFilter};
 
 /// How sound is brought to another sample rate.

@@ -73,8 +73,8 @@ impl SincFilter {
 }
 
 /// The modified Bessel function of the first kind and order 0, by its power series (Abramowitz and Stegun 9.6.12):
-/// exact to double precision for the arguments in use, which stay below 20.
-fn bessel_i0(x: f64) -> f64 {
+/// exact to double precision for the arguments in use, which stay below 20. A Kaiser window is made of it.
+pub(crate) fn bessel_i0(x: f64) -> f64 {
     let quarter = x * x / 4.0;
     let (mut term, mut sum, mut order) = (1.0, 1.0, 1.0);
     while term > sum * f64::EPSILON / 4.0 {
