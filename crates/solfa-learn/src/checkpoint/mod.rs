@@ -12,17 +12,22 @@ mod hash;
 mod json;
 mod mapped_file;
 mod mel_conformer;
+mod mulan;
 mod muq;
 mod musicfm;
 mod pickle;
 mod sizes;
 mod source;
 mod strict;
+mod text_tokenizer;
+mod xlm_roberta;
 
 pub use error::CheckpointError;
 pub use mel_conformer::{MelConformerModel, MelTokenizer};
+pub use mulan::{MulanAudio, MulanModel, MulanText};
 pub use source::TensorSource;
 pub use strict::KeyTable;
+pub use text_tokenizer::{TextTokenizer, TokenizedText};
 
 use std::path::{Path, PathBuf};
 
@@ -42,13 +47,20 @@ pub struct Checkpoint {
 enum Family {
     Muq(muq::MuqConfig),
     MusicFm(musicfm::MusicFmConfig),
+    Mulan(Box<mulan::MulanFile>),
 }
 
 /// A model on a device, by the network that it is.
 pub enum LoadedModel {
     /// MusicFM or MuQ.
     MelConformer(Box<MelConformerModel>),
+    /// MuQ-MuLan.
+    Mulan(Box<MulanModel>),
 }
+
+/// Where another model is that a checkpoint names: the folder of its files by its name or hub id, or a sentence why it
+/// cannot be had. The name stands in a file that someone gave us, so it may be anything.
+pub type FindModel<'find> = &'find dyn Fn(&str) -> Result<PathBuf, String>;
 
 impl Checkpoint {
     /// Finds out what `path` is: a folder in Hugging Face's layout (a configuration and weights), a folder with a `.pt`
@@ -58,6 +70,15 @@ impl Checkpoint {
     /// A path that is not there, is no known layout, has a configuration that is not understood, or weight files that
     /// are damaged.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        Self::open_with(path, &|_| Err("no other place was searched".into()))
+    }
+
+    /// The same for a checkpoint that needs files of other models, which are looked for beside it first and then by
+    /// `find_model`: MuQ-MuLan names the two models that it was made of.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and a model that is named and not found.
+    pub fn open_with(path: &Path, find_model: FindModel<'_>) -> Result<Self, CheckpointError> {
         let metadata = fs::metadata(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?;
         let files = if metadata.is_dir() { WeightFiles::find(path)? } else { WeightFiles::of_file(path)? };
         let (family, source) = match &files {
@@ -65,12 +86,12 @@ impl Checkpoint {
                 let config = musicfm::MusicFmConfig::find(file)?;
                 (Family::MusicFm(config), TensorSource::open_pytorch(file, Some("state_dict"))?)
             }
-            WeightFiles::Bin(file) => (Family::beside(file)?, TensorSource::open_pytorch(file, None)?),
+            WeightFiles::Bin(file) => (Family::beside(file, find_model)?, TensorSource::open_pytorch(file, None)?),
             WeightFiles::Safetensors(file) => {
-                (Family::beside(file)?, TensorSource::open_safetensors(std::slice::from_ref(file))?)
+                (Family::beside(file, find_model)?, TensorSource::open_safetensors(std::slice::from_ref(file))?)
             }
             WeightFiles::Sharded { index, shards } => {
-                (Family::beside(index)?, TensorSource::open_shards(index, shards)?)
+                (Family::beside(index, find_model)?, TensorSource::open_shards(index, shards)?)
             }
         };
         Ok(Self { family, source })
@@ -85,13 +106,14 @@ impl Checkpoint {
         Ok(match family {
             Family::Muq(config) => LoadedModel::MelConformer(Box::new(muq::load(config, source, device)?)),
             Family::MusicFm(config) => LoadedModel::MelConformer(Box::new(musicfm::load(config, source, device)?)),
+            Family::Mulan(file) => LoadedModel::Mulan(Box::new(mulan::load(file, source, device)?)),
         })
     }
 }
 
 impl Family {
     /// What the configuration beside a weight file in Hugging Face's layout says that it is.
-    fn beside(weights: &Path) -> Result<Self, CheckpointError> {
+    fn beside(weights: &Path, find_model: FindModel<'_>) -> Result<Self, CheckpointError> {
         let path = weights.with_file_name("config.json");
         let config_error = |reason: String| CheckpointError::Config { path: path.clone(), reason };
         if !path.is_file() {
@@ -101,6 +123,9 @@ impl Family {
         let config: Map<String, Value> = json::read_object(&path, "a model's configuration")?;
         match config.get("model_type").map(|kind| kind.as_str().unwrap_or_default()) {
             // The package that MuQ comes in writes no type.
+            None if config.contains_key("mulan") && config.contains_key("audio_model") => {
+                Ok(Self::Mulan(Box::new(mulan::MulanFile::read(&path, find_model)?)))
+            }
             None => Ok(Self::Muq(muq::MuqConfig::read(&path)?)),
             Some(_) => Err(config_error(format!(
                 "model_type: expected one of {}, or none for MuQ, found {}",

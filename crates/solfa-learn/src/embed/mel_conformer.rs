@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use solfa_signal::audio::Waveform;
 use solfa_signal::encoder::{Encoder, EncoderSpec, LayerSpec, Tail, sha256_hex};
+use solfa_signal::features::MelSpectrogram;
 
 use super::network::{HiddenState, Network};
 use crate::checkpoint::MelConformerModel;
@@ -24,22 +25,35 @@ impl MelConformerModel {
     /// # Panics
     /// If the clips have different lengths, are too short or at another rate.
     pub fn normalized_mel(&self, clips: &[Waveform], device: &Device) -> Tensor<3> {
-        let num_mels = self.config.num_mels;
-        let mut values = Vec::new();
-        let mut num_frames = 0;
-        for clip in clips {
-            let frames = self.mel.compute(clip);
-            num_frames = frames.num_frames() - 1;
-            values.extend(normalized(self, frames.slice(0..num_frames)));
-        }
-        let shape = [clips.len(), num_frames, num_mels];
-        Tensor::<3>::from_data(TensorData::new(values, shape), device).swap_dims(1, 2)
+        normalized_mel(&self.mel, (self.mel_mean, self.mel_deviation), clips, device)
     }
+}
+
+/// See [`MelConformerModel::normalized_mel`]; `statistics` are the mean and the standard deviation.
+pub(super) fn normalized_mel(
+    mel: &MelSpectrogram,
+    statistics: (f32, f32),
+    clips: &[Waveform],
+    device: &Device,
+) -> Tensor<3> {
+    let num_mels = mel.spec().layers[0].dim;
+    let mut values = Vec::new();
+    let mut num_frames = 0;
+    for clip in clips {
+        let frames = mel.compute(clip);
+        num_frames = frames.num_frames() - 1;
+        values.extend(scaled(statistics, frames.slice(0..num_frames)));
+    }
+    let shape = [clips.len(), num_frames, num_mels];
+    Tensor::<3>::from_data(TensorData::new(values, shape), device).swap_dims(1, 2)
 }
 
 /// Decibels to the scale that the network was trained on.
 pub(super) fn normalized(model: &MelConformerModel, decibels: &[f32]) -> impl Iterator<Item = f32> {
-    let (mean, deviation) = (model.mel_mean, model.mel_deviation);
+    scaled((model.mel_mean, model.mel_deviation), decibels)
+}
+
+fn scaled((mean, deviation): (f32, f32), decibels: &[f32]) -> impl Iterator<Item = f32> {
     decibels.iter().map(move |value| (value - mean) / deviation)
 }
 

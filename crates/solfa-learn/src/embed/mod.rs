@@ -1,12 +1,16 @@
-//! A loaded model as an [`Encoder`], and as a tokenizer of recordings.
+//! A loaded model as an [`Encoder`], as a tokenizer of recordings, and as an encoder of text.
 //!
 //! This module must not know: files, training.
 
 mod mel_conformer;
+mod mulan;
 mod network;
+mod text;
 mod tokenize;
 
+pub use mulan::MulanAudioEncoder;
 pub use network::{HiddenState, Network, NetworkEncoder};
+pub use text::{TextEmbedding, TextEncoder, TextError};
 pub use tokenize::{Tokens, tokenize};
 
 use burn::tensor::Device;
@@ -19,5 +23,15 @@ use crate::checkpoint::LoadedModel;
 pub fn encoder(model: LoadedModel, device: Device, clips_per_pass: usize) -> Box<dyn Encoder> {
     match model {
         LoadedModel::MelConformer(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
+        LoadedModel::Mulan(model) => Box::new(model.split(device, clips_per_pass).0),
+    }
+}
+
+/// The encoder of text that a model makes, or none for a model of sound alone. Both encoders of one loaded model come
+/// from [`MulanModel::split`](crate::checkpoint::MulanModel::split).
+pub fn text_encoder(model: LoadedModel, device: Device) -> Option<TextEncoder> {
+    match model {
+        LoadedModel::Mulan(model) => Some(model.split(device, 1).1),
+        LoadedModel::MelConformer(_) => None,
     }
 }

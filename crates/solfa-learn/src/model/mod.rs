@@ -4,12 +4,20 @@ mod attention;
 mod conformer;
 mod conv_subsampling;
 mod mel_conformer;
+mod mulan;
+mod query_key_norm;
 mod rotary;
 mod weight_norm;
+mod xlm_roberta;
 
 pub use attention::{AttentionObserver, RotarySelfAttention, scaled_dot_product_attention};
 pub use conformer::{Conformer, ConformerConfig, ConformerLayer};
 pub use conv_subsampling::{Conv2dSubsampling, ResidualConvBlock};
 pub use mel_conformer::{MelConformer, MelConformerConfig};
+pub use mulan::{JointSpaceHead, JointSpaceHeadConfig, MulanConfig};
+pub use query_key_norm::{QueryKeyNormTransformer, QueryKeyNormTransformerConfig};
 pub use rotary::{RotaryAngles, RotaryPositions};
 pub use weight_norm::WeightNormLinear;
+pub use xlm_roberta::{XlmRoberta, XlmRobertaConfig};
+
+use mulan::l2_normalize;

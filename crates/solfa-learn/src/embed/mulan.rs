@@ -1,0 +1,95 @@
+//! MuQ-MuLan as two encoders: of sound, and of text.
+
+use burn::tensor::Device;
+use solfa_signal::audio::Waveform;
+use solfa_signal::encoder::{Encoder, EncoderSpec, LayerSpec, Tail, sha256_hex};
+
+use super::mel_conformer::normalized_mel;
+use super::network::{HiddenState, Network, NetworkEncoder};
+use super::text::TextEncoder;
+use crate::checkpoint::{MulanAudio, MulanModel};
+use crate::model::{AttentionObserver, MulanConfig};
+
+/// Raised whenever one of the encoders starts to give other numbers for the same weights and the same waveform or text.
+const NUMERICS_VERSION: u32 = 1;
+
+impl MulanModel {
+    /// Both encoders. They share nothing but the space that their vectors lie in, so nothing is loaded or kept twice.
+    /// `clips_per_pass` is the largest number of clips in one pass where the device is not the processor.
+    pub fn split(self, device: Device, clips_per_pass: usize) -> (NetworkEncoder<MulanAudioEncoder>, TextEncoder) {
+        let Self { audio, text, config, weights_sha256 } = self;
+        let identity = sha256_hex(format!(
+            "muq-mulan {NUMERICS_VERSION}\nmel={}\nmean={}\ndeviation={}\nconfig={config:?}\nweights={weights_sha256}\n",
+            audio.mel.spec().identity,
+            audio.mel_mean,
+            audio.mel_deviation,
+        ));
+        let text = TextEncoder::new(text, device.clone(), identity.clone());
+        let audio = MulanAudioEncoder { audio, config, weights_sha256, joint_space_identity: identity };
+        (NetworkEncoder::new(audio, device, clips_per_pass), text)
+    }
+}
+
+/// The audio tower: a clip to one vector of length one.
+///
+/// A recording's vector is the mean of its clips' vectors, not normalised again, as the reference has it.
+pub struct MulanAudioEncoder {
+    audio: MulanAudio,
+    config: MulanConfig,
+    weights_sha256: String,
+    joint_space_identity: String,
+}
+
+impl MulanAudioEncoder {
+    /// What names the space that sound and text share: the same here, in [`TextEncoder::joint_space_identity`] and in
+    /// [`EncoderSpec::identity`] for both encoders of one checkpoint, and another for any other checkpoint.
+    pub fn joint_space_identity(&self) -> &str {
+        &self.joint_space_identity
+    }
+}
+
+impl Network for MulanAudioEncoder {
+    fn encoder_spec(&self) -> EncoderSpec {
+        let sample_rate = self.audio.mel.spec().sample_rate;
+        let clip_samples = self.config.clip_samples;
+        EncoderSpec {
+            name: "muq-mulan".into(),
+            identity: self.joint_space_identity.clone(),
+            weights_sha256: Some(self.weights_sha256.clone()),
+            sample_rate,
+            layers: vec![LayerSpec {
+                name: "joint space".into(),
+                dim: self.config.audio_head.latent_dim,
+                hop_samples: clip_samples,
+            }],
+            minimum_samples: clip_samples,
+            maximum_samples: None,
+            clip_samples: Some(clip_samples),
+            edge_samples: 0,
+            has_class_token: false,
+            // The joint space is one vector a clip, with no layer of tokens behind it that could be shown: MuQ's own
+            // maps are those of a MuQ checkpoint.
+            attention_heads: None,
+            context_samples: None,
+            default_window_seconds: clip_samples as f64 / f64::from(sample_rate),
+            // The reference fills the last clip up from the start of the recording.
+            default_tail: Tail::Wrap,
+        }
+    }
+
+    fn hidden_states(
+        &self,
+        clips: &[Waveform],
+        device: &Device,
+        _last_layer: usize,
+        _observer: AttentionObserver<'_>,
+    ) -> Vec<HiddenState> {
+        let MulanAudio { mel, mel_mean, mel_deviation, network, head } = &self.audio;
+        let spectrogram = normalized_mel(mel, (*mel_mean, *mel_deviation), clips, device);
+        let layer = self.config.audio_layer;
+        let mut hidden_states = network.forward(spectrogram, None, layer, None);
+        let latents = head.forward(hidden_states.swap_remove(layer));
+        // [clips, dim] -> [clips, 1, dim]
+        vec![latents.unsqueeze_dim::<3>(1).into()]
+    }
+}
