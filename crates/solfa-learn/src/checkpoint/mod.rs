@@ -7,22 +7,28 @@
 //! Only this module knows other projects' file layouts and tensor names; one file per released model holds its
 //! configuration and its key table.
 
+mod cqt_kernels;
+mod data2vec;
 mod error;
 mod hash;
+mod hubert;
 mod json;
 mod mapped_file;
 mod mel_conformer;
 mod muq;
 mod musicfm;
 mod pickle;
+mod preprocessor;
 mod sizes;
 mod source;
 mod strict;
+mod waveform_transformer;
 
 pub use error::CheckpointError;
 pub use mel_conformer::{MelConformerModel, MelTokenizer};
 pub use source::TensorSource;
 pub use strict::KeyTable;
+pub use waveform_transformer::WaveformTransformerModel;
 
 use std::path::{Path, PathBuf};
 
@@ -42,12 +48,26 @@ pub struct Checkpoint {
 enum Family {
     Muq(muq::MuqConfig),
     MusicFm(musicfm::MusicFmConfig),
+    Hubert(waveform_transformer::Settings),
+    Data2Vec(waveform_transformer::Settings),
 }
 
 /// A model on a device, by the network that it is.
 pub enum LoadedModel {
     /// MusicFM or MuQ.
     MelConformer(Box<MelConformerModel>),
+    /// HuBERT, MERT, data2vec or music2vec.
+    WaveformTransformer(Box<WaveformTransformerModel>),
+}
+
+impl LoadedModel {
+    /// What the checkpoint's files do not say and was taken for granted, one sentence each: for the user to read.
+    pub fn notes(&self) -> &[String] {
+        match self {
+            Self::MelConformer(_) => &[],
+            Self::WaveformTransformer(model) => &model.notes,
+        }
+    }
 }
 
 impl Checkpoint {
@@ -85,6 +105,12 @@ impl Checkpoint {
         Ok(match family {
             Family::Muq(config) => LoadedModel::MelConformer(Box::new(muq::load(config, source, device)?)),
             Family::MusicFm(config) => LoadedModel::MelConformer(Box::new(musicfm::load(config, source, device)?)),
+            Family::Hubert(settings) => {
+                LoadedModel::WaveformTransformer(Box::new(hubert::load(settings, source, device)?))
+            }
+            Family::Data2Vec(settings) => {
+                LoadedModel::WaveformTransformer(Box::new(data2vec::load(settings, source, device)?))
+            }
         })
     }
 }
@@ -102,6 +128,9 @@ impl Family {
         match config.get("model_type").map(|kind| kind.as_str().unwrap_or_default()) {
             // The package that MuQ comes in writes no type.
             None => Ok(Self::Muq(muq::MuqConfig::read(&path)?)),
+            Some("hubert") => Ok(Self::Hubert(hubert::read(&path, hubert::Author::Library)?)),
+            Some("mert_model") => Ok(Self::Hubert(hubert::read(&path, hubert::Author::Mert)?)),
+            Some("data2vec-audio") => Ok(Self::Data2Vec(data2vec::read(&path)?)),
             Some(_) => Err(config_error(format!(
                 "model_type: expected one of {}, or none for MuQ, found {}",
                 MODEL_TYPES.join(", "),
@@ -112,7 +141,7 @@ impl Family {
 }
 
 /// What `model_type` may be in a `config.json`.
-const MODEL_TYPES: &[&str] = &[];
+const MODEL_TYPES: &[&str] = &["hubert", "mert_model", "data2vec-audio"];
 
 /// The weight files of a checkpoint.
 #[derive(Debug)]

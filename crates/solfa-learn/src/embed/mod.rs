@@ -5,6 +5,7 @@
 mod mel_conformer;
 mod network;
 mod tokenize;
+mod waveform_transformer;
 
 pub use network::{HiddenState, Network, NetworkEncoder};
 pub use tokenize::{Tokens, tokenize};
@@ -19,5 +20,6 @@ use crate::checkpoint::LoadedModel;
 pub fn encoder(model: LoadedModel, device: Device, clips_per_pass: usize) -> Box<dyn Encoder> {
     match model {
         LoadedModel::MelConformer(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
+        LoadedModel::WaveformTransformer(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
     }
 }
