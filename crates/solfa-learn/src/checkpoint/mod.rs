@@ -7,8 +7,11 @@
 //! Only this module knows other projects' file layouts and tensor names; one file per released model holds its
 //! configuration and its key table.
 
+mod cqt_kernels;
+mod data2vec;
 mod error;
 mod hash;
+mod hubert;
 mod json;
 mod mapped_file;
 mod mel_conformer;
@@ -16,11 +19,13 @@ mod mulan;
 mod muq;
 mod musicfm;
 mod pickle;
+mod preprocessor;
 mod sizes;
 mod source;
 mod strict;
 mod text_tokenizer;
 mod xlm_roberta;
+mod waveform_transformer;
 
 pub use error::CheckpointError;
 pub use mel_conformer::{MelConformerModel, MelTokenizer};
@@ -28,6 +33,7 @@ pub use mulan::{MulanAudio, MulanModel, MulanText};
 pub use source::TensorSource;
 pub use strict::KeyTable;
 pub use text_tokenizer::{TextTokenizer, TokenizedText};
+pub use waveform_transformer::WaveformTransformerModel;
 
 use std::path::{Path, PathBuf};
 
@@ -48,6 +54,8 @@ enum Family {
     Muq(muq::MuqConfig),
     MusicFm(musicfm::MusicFmConfig),
     Mulan(Box<mulan::MulanFile>),
+    Hubert(waveform_transformer::Settings),
+    Data2Vec(waveform_transformer::Settings),
 }
 
 /// A model on a device, by the network that it is.
@@ -56,6 +64,18 @@ pub enum LoadedModel {
     MelConformer(Box<MelConformerModel>),
     /// MuQ-MuLan.
     Mulan(Box<MulanModel>),
+    /// HuBERT, MERT, data2vec or music2vec.
+    WaveformTransformer(Box<WaveformTransformerModel>),
+}
+
+impl LoadedModel {
+    /// What the checkpoint's files do not say and was taken for granted, one sentence each: for the user to read.
+    pub fn notes(&self) -> &[String] {
+        match self {
+            Self::WaveformTransformer(model) => &model.notes,
+            Self::MelConformer(_) | Self::Mulan(_) => &[],
+        }
+    }
 }
 
 /// Where another model is that a checkpoint names: the folder of its files by its name or hub id, or a sentence why it
@@ -107,6 +127,12 @@ impl Checkpoint {
             Family::Muq(config) => LoadedModel::MelConformer(Box::new(muq::load(config, source, device)?)),
             Family::MusicFm(config) => LoadedModel::MelConformer(Box::new(musicfm::load(config, source, device)?)),
             Family::Mulan(file) => LoadedModel::Mulan(Box::new(mulan::load(file, source, device)?)),
+            Family::Hubert(settings) => {
+                LoadedModel::WaveformTransformer(Box::new(hubert::load(settings, source, device)?))
+            }
+            Family::Data2Vec(settings) => {
+                LoadedModel::WaveformTransformer(Box::new(data2vec::load(settings, source, device)?))
+            }
         })
     }
 }
@@ -127,6 +153,9 @@ impl Family {
                 Ok(Self::Mulan(Box::new(mulan::MulanFile::read(&path, find_model)?)))
             }
             None => Ok(Self::Muq(muq::MuqConfig::read(&path)?)),
+            Some("hubert") => Ok(Self::Hubert(hubert::read(&path, hubert::Author::Library)?)),
+            Some("mert_model") => Ok(Self::Hubert(hubert::read(&path, hubert::Author::Mert)?)),
+            Some("data2vec-audio") => Ok(Self::Data2Vec(data2vec::read(&path)?)),
             Some(_) => Err(config_error(format!(
                 "model_type: expected one of {}, or none for MuQ, found {}",
                 MODEL_TYPES.join(", "),
@@ -137,7 +166,7 @@ impl Family {
 }
 
 /// What `model_type` may be in a `config.json`.
-const MODEL_TYPES: &[&str] = &[];
+const MODEL_TYPES: &[&str] = &["hubert", "mert_model", "data2vec-audio"];
 
 /// The weight files of a checkpoint.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ mod mulan;
 mod network;
 mod text;
 mod tokenize;
+mod waveform_transformer;
 
 pub use mulan::MulanAudioEncoder;
 pub use network::{HiddenState, Network, NetworkEncoder};
@@ -24,14 +25,6 @@ pub fn encoder(model: LoadedModel, device: Device, clips_per_pass: usize) -> Box
     match model {
         LoadedModel::MelConformer(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
         LoadedModel::Mulan(model) => Box::new(model.split(device, clips_per_pass).0),
-    }
-}
-
-/// The encoder of text that a model makes, or none for a model of sound alone. Both encoders of one loaded model come
-/// from [`MulanModel::split`](crate::checkpoint::MulanModel::split).
-pub fn text_encoder(model: LoadedModel, device: Device) -> Option<TextEncoder> {
-    match model {
-        LoadedModel::Mulan(model) => Some(model.split(device, 1).1),
-        LoadedModel::MelConformer(_) => None,
+        LoadedModel::WaveformTransformer(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
     }
 }

@@ -6,7 +6,11 @@ mod conv_subsampling;
 mod mel_conformer;
 mod mulan;
 mod query_key_norm;
+mod positional_convolution;
 mod rotary;
+mod transformer;
+mod waveform_frontend;
+mod waveform_transformer;
 mod weight_norm;
 mod xlm_roberta;
 
@@ -16,7 +20,11 @@ pub use conv_subsampling::{Conv2dSubsampling, ResidualConvBlock};
 pub use mel_conformer::{MelConformer, MelConformerConfig};
 pub use mulan::{JointSpaceHead, JointSpaceHeadConfig, MulanConfig};
 pub use query_key_norm::{QueryKeyNormTransformer, QueryKeyNormTransformerConfig};
+pub use positional_convolution::{PositionalConvolutionConfig, StackedPositions, WeightNormedPositions};
 pub use rotary::{RotaryAngles, RotaryPositions};
+pub use transformer::{NormPlacement, TransformerConfig, TransformerLayer};
+pub use waveform_frontend::{ConvolutionSize, FrontendNorm, WaveformFrontend, WaveformFrontendConfig};
+pub use waveform_transformer::{WaveformTransformer, WaveformTransformerConfig};
 pub use weight_norm::WeightNormLinear;
 pub use xlm_roberta::{XlmRoberta, XlmRobertaConfig};
 

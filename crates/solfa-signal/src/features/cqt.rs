@@ -81,8 +81,8 @@ impl CqtConfig {
         self.minimum_hz * 2f64.powf(bin as f64 / self.bins_per_octave as f64)
     }
 
-    /// Length of a bin's kernel in samples.
-    fn kernel_samples(&self, bin: usize) -> f64 {
+    /// Length of a bin's kernel in samples, a whole number.
+    pub fn kernel_samples(&self, bin: usize) -> f64 {
         let quality = self.filter_scale / (2f64.powf(1.0 / self.bins_per_octave as f64) - 1.0);
         (quality * f64::from(self.sample_rate) / self.bin_hz(bin)).ceil()
     }
@@ -92,7 +92,11 @@ impl CqtConfig {
         (self.kernel_samples(0) / 2.0).ceil() as usize
     }
 
-    fn validate(&self) -> Result<(), FeatureError> {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`FeatureError`] for the first that is impossible.
+    pub fn validate(&self) -> Result<(), FeatureError> {
         let nyquist_hz = f64::from(self.sample_rate) / 2.0;
         check_count("sample_rate", self.sample_rate as usize, 1..=u32::MAX as usize)?;
         check_count("hop_samples", self.hop_samples, 1..=MAXIMUM_HOP_SAMPLES)?;

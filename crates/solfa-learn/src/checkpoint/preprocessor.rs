@@ -1,0 +1,74 @@
+//! Hugging Face's `preprocessor_config.json`: what is done to a waveform before a network sees it.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{CheckpointError, json};
+
+/// The name of the file, beside the weights.
+pub(super) const FILE_NAME: &str = "preprocessor_config.json";
+
+/// The highest sample rate that audio interfaces have: a higher one in a file is damage.
+const HIGHEST_SAMPLE_RATE: u32 = 768_000;
+
+/// What happens to a waveform before the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Preprocessor {
+    /// In Hz.
+    pub(super) sample_rate: u32,
+    /// Whether every clip is brought to mean 0 and variance 1.
+    pub(super) is_normalized: bool,
+}
+
+/// The fields of the library's `Wav2Vec2FeatureExtractor` that one clip without padding depends on, with its defaults.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+struct PreprocessorFields {
+    feature_extractor_type: String,
+    sampling_rate: u32,
+    do_normalize: bool,
+}
+
+/// The only kind of preprocessor that these networks have.
+const KIND: &str = "Wav2Vec2FeatureExtractor";
+
+impl Default for PreprocessorFields {
+    fn default() -> Self {
+        Self { feature_extractor_type: KIND.into(), sampling_rate: 16_000, do_normalize: true }
+    }
+}
+
+impl Preprocessor {
+    /// Reads the file in `folder`; none where there is no such file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is of another kind, or has impossible values.
+    pub(super) fn find(folder: &Path) -> Result<Option<Self>, CheckpointError> {
+        let path = folder.join(FILE_NAME);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let fields: PreprocessorFields = json::read_object(&path, "a preprocessor's configuration")?;
+        let PreprocessorFields { feature_extractor_type, sampling_rate, do_normalize } = fields;
+        let config_error = |reason: String| CheckpointError::Config { path: path.clone(), reason };
+        if feature_extractor_type != KIND {
+            return Err(config_error(format!(
+                "feature_extractor_type: expected \"{KIND}\", found {feature_extractor_type:?}"
+            )));
+        }
+        check_sample_rate("sampling_rate", sampling_rate).map_err(config_error)?;
+        Ok(Some(Self { sample_rate: sampling_rate, is_normalized: do_normalize }))
+    }
+}
+
+/// Checks a sample rate.
+///
+/// # Errors
+/// A sentence with its name, what was expected and what was found.
+pub(super) fn check_sample_rate(name: &str, sample_rate: u32) -> Result<(), String> {
+    if (1..=HIGHEST_SAMPLE_RATE).contains(&sample_rate) {
+        return Ok(());
+    }
+    Err(format!("{name}: expected 1 to {HIGHEST_SAMPLE_RATE} Hz, found {sample_rate}"))
+}

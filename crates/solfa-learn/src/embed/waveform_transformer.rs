@@ -1,0 +1,116 @@
+//! HuBERT, MERT, data2vec and music2vec as encoders.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use solfa_signal::audio::Waveform;
+use solfa_signal::encoder::{Encoder, EncoderSpec, LayerSpec, Tail, sha256_hex};
+
+use super::network::{HiddenState, Network};
+use crate::checkpoint::WaveformTransformerModel;
+use crate::model::AttentionObserver;
+
+/// Raised whenever this encoder starts to give other numbers for the same weights and the same waveform.
+const NUMERICS_VERSION: u32 = 1;
+
+/// Longer than the clips of training, which were 5 s (MERT) to 20 s (data2vec): published evaluations (MARBLE,
+/// arXiv:2306.10548) give these models 30 s at once, and attention over them costs less than the convolutions.
+const DEFAULT_WINDOW_SECONDS: f64 = 30.0;
+
+/// Added to the variance, as Hugging Face's `Wav2Vec2FeatureExtractor` does.
+const VARIANCE_FLOOR: f64 = 1e-7;
+
+/// A clip at mean 0 and variance 1; its variance is that of the clip itself, not an estimate of a larger population's.
+fn normalized(clip: &Waveform) -> Waveform {
+    let samples = clip.samples();
+    let count = samples.len() as f64;
+    let mean = samples.iter().map(|&sample| f64::from(sample)).sum::<f64>() / count;
+    let variance = samples.iter().map(|&sample| (f64::from(sample) - mean).powi(2)).sum::<f64>() / count;
+    let deviation = (variance + VARIANCE_FLOOR).sqrt();
+    let samples = samples.iter().map(|&sample| ((f64::from(sample) - mean) / deviation) as f32).collect();
+    Waveform::new(samples, clip.sample_rate())
+}
+
+impl WaveformTransformerModel {
+    /// The network's input: the clips as they are, or normalised; and the magnitudes of a constant-Q transform where the
+    /// model has one.
+    ///
+    /// # Shapes
+    /// - clips: all of the same number of samples
+    /// - output: `[clips, samples]`, and `[clips, frames, bins]`
+    ///
+    /// # Panics
+    /// If the clips have different lengths or are at another rate.
+    pub fn inputs(&self, clips: &[Waveform], device: &Device) -> (Tensor<2>, Option<Tensor<3>>) {
+        let clips: Vec<Waveform> =
+            clips.iter().map(|clip| if self.is_normalized { normalized(clip) } else { clip.clone() }).collect();
+        let num_samples = clips.first().map_or(0, Waveform::num_samples);
+        let samples: Vec<f32> = clips.iter().flat_map(|clip| clip.samples().iter().copied()).collect();
+        let waveforms = Tensor::from_data(TensorData::new(samples, [clips.len(), num_samples]), device);
+        let magnitudes = self.cqt.as_ref().map(|cqt| {
+            let frames: Vec<_> = clips.iter().map(|clip| cqt.compute(clip)).collect();
+            let shape = [clips.len(), frames.first().map_or(0, |frames| frames.num_frames()), cqt.config().num_bins];
+            let values: Vec<f32> = frames.iter().flat_map(|frames| frames.data().iter().copied()).collect();
+            Tensor::from_data(TensorData::new(values, shape), device)
+        });
+        (waveforms, magnitudes)
+    }
+}
+
+impl Network for WaveformTransformerModel {
+    fn encoder_spec(&self) -> EncoderSpec {
+        let frontend = &self.config.frontend;
+        let transformer = &self.config.transformer;
+        let hop_samples = frontend.hop_samples();
+        let receptive_samples = frontend.receptive_samples();
+        let layers = (0..=transformer.num_layers).map(|number| LayerSpec {
+            name: if number == 0 { "front end".into() } else { format!("transformer layer {number}") },
+            dim: transformer.hidden_size,
+            hop_samples,
+        });
+        let cqt = self.cqt.as_ref().map_or("none", |cqt| &cqt.spec().identity);
+        let identity = format!(
+            "{} {NUMERICS_VERSION}\nrate={}\nnormalized={}\ncqt={cqt}\nconfig={:?}\nweights={}\n",
+            self.name, self.sample_rate, self.is_normalized, self.config, self.weights_sha256
+        );
+        EncoderSpec {
+            name: self.name.into(),
+            identity: sha256_hex(identity),
+            weights_sha256: Some(self.weights_sha256.clone()),
+            sample_rate: self.sample_rate,
+            layers: layers.collect(),
+            minimum_samples: receptive_samples,
+            maximum_samples: None,
+            clip_samples: None,
+            edge_samples: receptive_samples.saturating_sub(hop_samples),
+            has_class_token: false,
+            attention_heads: Some(transformer.num_heads),
+            context_samples: None,
+            default_window_seconds: DEFAULT_WINDOW_SECONDS,
+            default_tail: Tail::Overlap,
+        }
+    }
+
+    fn hidden_states(
+        &self,
+        clips: &[Waveform],
+        device: &Device,
+        last_layer: usize,
+        observer: AttentionObserver<'_>,
+    ) -> Vec<HiddenState> {
+        let (waveforms, extra_features) = self.inputs(clips, device);
+        let hidden_states = self.network.forward(waveforms, extra_features, None, last_layer, observer);
+        hidden_states.into_iter().map(HiddenState::from).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_normalized_clip_has_mean_0_and_variance_1() {
+        let clip = Waveform::new(vec![1.0, 2.0, 3.0, 6.0], 16_000);
+        let expected = [-2.0, -1.0, 0.0, 3.0].map(|value: f64| (value / (3.5f64 + 1e-7).sqrt()) as f32);
+        assert_eq!(normalized(&clip).samples(), expected);
+        assert_eq!(normalized(&Waveform::new(vec![0.25; 9], 16_000)).samples(), [0.0; 9]);
+    }
+}

@@ -1,0 +1,165 @@
+//! The transformer of wav2vec 2.0, HuBERT, MERT and data2vec.
+//!
+//! Vaswani et al. 2017, "Attention Is All You Need", arXiv:1706.03762, sec. 3, with GELU, and norms after the residual
+//! sums (the base models) or before attention and feed-forward (the large ones: `do_stable_layer_norm`; Xiong et al.
+//! 2020, arXiv:2002.04745).
+
+use burn::module::Module;
+use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::tensor::activation::gelu;
+use burn::tensor::{Bool, Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::{AttentionObserver, scaled_dot_product_attention};
+
+/// Sizes of a transformer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransformerConfig {
+    /// Width of every frame.
+    pub hidden_size: usize,
+    /// Number of layers.
+    pub num_layers: usize,
+    /// Attention heads; divides `hidden_size`.
+    pub num_heads: usize,
+    /// Inner width of the feed-forward part.
+    pub intermediate_size: usize,
+    /// Added to the variance in every layer norm.
+    pub layer_norm_epsilon: f64,
+    /// Where the norms stand.
+    pub norm_placement: NormPlacement,
+    /// Whether residual branches are weighed as in DeepNet (Wang et al. 2022, arXiv:2203.00555, sec. 3): a sum is
+    /// `alpha * input + branch` with `alpha = (2 * num_layers) ^ (1 / 4)`. Only with norms after the sums.
+    pub deep_norm: bool,
+}
+
+/// Where a transformer layer has its norms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormPlacement {
+    /// After attention and after the feed-forward part, on the residual sums.
+    After,
+    /// Before attention and before the feed-forward part.
+    Before,
+}
+
+impl TransformerConfig {
+    /// What the input of a residual sum is multiplied by.
+    fn residual_scale(&self) -> f64 {
+        if self.deep_norm { (2.0 * self.num_layers as f64).powf(0.25) } else { 1.0 }
+    }
+}
+
+/// Self-attention and a feed-forward part, each with a residual and a norm.
+#[derive(Module, Debug)]
+pub struct TransformerLayer {
+    attention: SelfAttention,
+    attention_norm: LayerNorm,
+    feed_forward: FeedForward,
+    feed_forward_norm: LayerNorm,
+    residual_scale: f64,
+    is_norm_before: bool,
+}
+
+impl TransformerLayer {
+    /// A layer with random weights.
+    pub fn new(config: &TransformerConfig, device: &Device) -> Self {
+        let norm = || LayerNormConfig::new(config.hidden_size).with_epsilon(config.layer_norm_epsilon).init(device);
+        Self {
+            attention: SelfAttention::new(config.hidden_size, config.num_heads, device),
+            attention_norm: norm(),
+            feed_forward: FeedForward::new(config, device),
+            feed_forward_norm: norm(),
+            residual_scale: config.residual_scale(),
+            is_norm_before: config.norm_placement == NormPlacement::Before,
+        }
+    }
+
+    /// The work of layer number `number`.
+    ///
+    /// # Shapes
+    /// - input and output: `[batch, frames, hidden_size]`
+    /// - padding: `[batch, frames]`, true where a frame is padding that nobody may attend to
+    pub fn forward(
+        &self,
+        input: Tensor<3>,
+        padding: Option<&Tensor<2, Bool>>,
+        number: usize,
+        observer: &mut AttentionObserver<'_>,
+    ) -> Tensor<3> {
+        if self.is_norm_before {
+            let normed = self.attention_norm.forward(input.clone());
+            let hidden = self.attention.forward(normed, padding, number, observer) + input;
+            return self.feed_forward.forward(self.feed_forward_norm.forward(hidden.clone())) + hidden;
+        }
+        let scaled = |residual: Tensor<3>| match self.residual_scale {
+            1.0 => residual,
+            scale => residual * scale,
+        };
+        let attended = self.attention.forward(input.clone(), padding, number, observer);
+        let hidden = self.attention_norm.forward(attended + scaled(input));
+        self.feed_forward_norm.forward(self.feed_forward.forward(hidden.clone()) + scaled(hidden))
+    }
+}
+
+/// Scaled dot-product attention of every frame with every frame, all projections with bias.
+#[derive(Module, Debug)]
+struct SelfAttention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+    num_heads: usize,
+}
+
+impl SelfAttention {
+    fn new(dim: usize, num_heads: usize, device: &Device) -> Self {
+        let linear = || LinearConfig::new(dim, dim).init(device);
+        Self { query: linear(), key: linear(), value: linear(), output: linear(), num_heads }
+    }
+
+    /// `[batch, frames, dim]` in and out.
+    fn forward(
+        &self,
+        input: Tensor<3>,
+        padding: Option<&Tensor<2, Bool>>,
+        layer: usize,
+        observer: &mut AttentionObserver<'_>,
+    ) -> Tensor<3> {
+        let [batch, frames, dim] = input.dims();
+        // [batch, frames, dim] -> [batch, heads, frames, head_dim]
+        let split = |projected: Tensor<3>| {
+            projected.reshape([batch, frames, self.num_heads, dim / self.num_heads]).swap_dims(1, 2)
+        };
+        let attended = scaled_dot_product_attention(
+            split(self.query.forward(input.clone())),
+            split(self.key.forward(input.clone())),
+            split(self.value.forward(input)),
+            padding,
+            layer,
+            observer,
+        );
+        self.output.forward(attended.swap_dims(1, 2).reshape([batch, frames, dim]))
+    }
+}
+
+/// Linear, GELU, Linear.
+#[derive(Module, Debug)]
+struct FeedForward {
+    expand: Linear,
+    contract: Linear,
+}
+
+impl FeedForward {
+    fn new(config: &TransformerConfig, device: &Device) -> Self {
+        Self {
+            expand: LinearConfig::new(config.hidden_size, config.intermediate_size).init(device),
+            contract: LinearConfig::new(config.intermediate_size, config.hidden_size).init(device),
+        }
+    }
+
+    /// `[batch, frames, hidden_size]` in and out.
+    fn forward(&self, input: Tensor<3>) -> Tensor<3> {
+        self.contract.forward(gelu(self.expand.forward(input)))
+    }
+}
