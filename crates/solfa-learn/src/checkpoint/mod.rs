@@ -12,6 +12,7 @@ mod hash;
 mod json;
 mod mapped_file;
 mod mel_conformer;
+mod multi_view;
 mod muq;
 mod musicfm;
 mod pickle;
@@ -21,6 +22,8 @@ mod strict;
 
 pub use error::CheckpointError;
 pub use mel_conformer::{MelConformerModel, MelTokenizer};
+pub(crate) use multi_view::CLIP_SAMPLES as MULTI_VIEW_CLIP_SAMPLES;
+pub use multi_view::MultiViewModel;
 pub use source::TensorSource;
 pub use strict::KeyTable;
 
@@ -42,12 +45,15 @@ pub struct Checkpoint {
 enum Family {
     Muq(muq::MuqConfig),
     MusicFm(musicfm::MusicFmConfig),
+    MultiView(multi_view::MultiViewConfig),
 }
 
 /// A model on a device, by the network that it is.
 pub enum LoadedModel {
     /// MusicFM or MuQ.
     MelConformer(Box<MelConformerModel>),
+    /// A multi-view ResNet.
+    MultiView(Box<MultiViewModel>),
 }
 
 impl Checkpoint {
@@ -62,8 +68,8 @@ impl Checkpoint {
         let files = if metadata.is_dir() { WeightFiles::find(path)? } else { WeightFiles::of_file(path)? };
         let (family, source) = match &files {
             WeightFiles::Pt(file) => {
-                let config = musicfm::MusicFmConfig::find(file)?;
-                (Family::MusicFm(config), TensorSource::open_pytorch(file, Some("state_dict"))?)
+                let source = TensorSource::open_pytorch_under(file, &["state_dict", multi_view::TOP_LEVEL_KEY])?;
+                (Family::within(file, &source)?, source)
             }
             WeightFiles::Bin(file) => (Family::beside(file)?, TensorSource::open_pytorch(file, None)?),
             WeightFiles::Safetensors(file) => {
@@ -85,11 +91,29 @@ impl Checkpoint {
         Ok(match family {
             Family::Muq(config) => LoadedModel::MelConformer(Box::new(muq::load(config, source, device)?)),
             Family::MusicFm(config) => LoadedModel::MelConformer(Box::new(musicfm::load(config, source, device)?)),
+            Family::MultiView(config) => LoadedModel::MultiView(Box::new(multi_view::load(config, source, device)?)),
         })
     }
 }
 
 impl Family {
+    /// What the names of its tensors say that a `.pt` file is.
+    fn within(file: &Path, source: &TensorSource) -> Result<Self, CheckpointError> {
+        if let Some(config) = multi_view::MultiViewConfig::recognise(source) {
+            return config.map(Self::MultiView);
+        }
+        if source.shapes().any(|(name, _)| name.starts_with(musicfm::PREFIX)) {
+            return musicfm::MusicFmConfig::find(file).map(Self::MusicFm);
+        }
+        let found = source.shapes().next().map_or("none".into(), |(name, _)| format!("`{name}` and others"));
+        let reason = format!(
+            "expected tensors of MusicFM (`{}...`) or of a multi-view encoder (`{}...`), found {found}",
+            musicfm::PREFIX,
+            multi_view::PREFIXES.join("...` or `"),
+        );
+        Err(CheckpointError::Config { path: file.to_owned(), reason })
+    }
+
     /// What the configuration beside a weight file in Hugging Face's layout says that it is.
     fn beside(weights: &Path) -> Result<Self, CheckpointError> {
         let path = weights.with_file_name("config.json");
