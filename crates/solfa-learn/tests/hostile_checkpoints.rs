@@ -590,9 +590,13 @@ fn randomly_damaged_weights_never_panic() {
     let muq = copy_checkpoint("muq-25hz");
     let musicfm = copy_checkpoint("musicfm-tiny");
     let legacy = musicfm_with(|_| ());
-    for (folder, file, reach) in
-        [(&muq, MUQ_WEIGHTS, 15_000), (&musicfm, MUSICFM_WEIGHTS, 16_000), (&legacy, MUSICFM_WEIGHTS, 16_000)]
-    {
+    let multi_view = copy_checkpoint("multi-view-tiny");
+    for (folder, file, reach) in [
+        (&muq, MUQ_WEIGHTS, 15_000),
+        (&musicfm, MUSICFM_WEIGHTS, 16_000),
+        (&legacy, MUSICFM_WEIGHTS, 16_000),
+        (&multi_view, "contrastive.pt", 60_000),
+    ] {
         const ITERATIONS: usize = 150;
         let loaded = fuzz(folder.path(), file, 7, ITERATIONS, reach);
         // Damage that never shows, or always does, would mean that the test damages nothing, or everything.

@@ -16,6 +16,7 @@ mod json;
 mod mapped_file;
 mod mel_conformer;
 mod mulan;
+mod multi_view;
 mod muq;
 mod musicfm;
 mod pickle;
@@ -30,6 +31,8 @@ mod waveform_transformer;
 pub use error::CheckpointError;
 pub use mel_conformer::{MelConformerModel, MelTokenizer};
 pub use mulan::{MulanAudio, MulanModel, MulanText};
+pub(crate) use multi_view::CLIP_SAMPLES as MULTI_VIEW_CLIP_SAMPLES;
+pub use multi_view::MultiViewModel;
 pub use source::TensorSource;
 pub use strict::KeyTable;
 pub use text_tokenizer::{TextTokenizer, TokenizedText};
@@ -56,6 +59,7 @@ enum Family {
     Mulan(Box<mulan::MulanFile>),
     Hubert(waveform_transformer::Settings),
     Data2Vec(waveform_transformer::Settings),
+    MultiView(multi_view::MultiViewConfig),
 }
 
 /// A model on a device, by the network that it is.
@@ -66,6 +70,8 @@ pub enum LoadedModel {
     Mulan(Box<MulanModel>),
     /// HuBERT, MERT, data2vec or music2vec.
     WaveformTransformer(Box<WaveformTransformerModel>),
+    /// A multi-view ResNet.
+    MultiView(Box<MultiViewModel>),
 }
 
 impl LoadedModel {
@@ -73,7 +79,7 @@ impl LoadedModel {
     pub fn notes(&self) -> &[String] {
         match self {
             Self::WaveformTransformer(model) => &model.notes,
-            Self::MelConformer(_) | Self::Mulan(_) => &[],
+            _ => &[],
         }
     }
 }
@@ -103,8 +109,8 @@ impl Checkpoint {
         let files = if metadata.is_dir() { WeightFiles::find(path)? } else { WeightFiles::of_file(path)? };
         let (family, source) = match &files {
             WeightFiles::Pt(file) => {
-                let config = musicfm::MusicFmConfig::find(file)?;
-                (Family::MusicFm(config), TensorSource::open_pytorch(file, Some("state_dict"))?)
+                let source = TensorSource::open_pytorch_under(file, &["state_dict", multi_view::TOP_LEVEL_KEY])?;
+                (Family::within(file, &source)?, source)
             }
             WeightFiles::Bin(file) => (Family::beside(file, find_model)?, TensorSource::open_pytorch(file, None)?),
             WeightFiles::Safetensors(file) => {
@@ -133,11 +139,29 @@ impl Checkpoint {
             Family::Data2Vec(settings) => {
                 LoadedModel::WaveformTransformer(Box::new(data2vec::load(settings, source, device)?))
             }
+            Family::MultiView(config) => LoadedModel::MultiView(Box::new(multi_view::load(config, source, device)?)),
         })
     }
 }
 
 impl Family {
+    /// What the names of its tensors say that a `.pt` file is.
+    fn within(file: &Path, source: &TensorSource) -> Result<Self, CheckpointError> {
+        if let Some(config) = multi_view::MultiViewConfig::recognise(source) {
+            return config.map(Self::MultiView);
+        }
+        if source.shapes().any(|(name, _)| name.starts_with(musicfm::PREFIX)) {
+            return musicfm::MusicFmConfig::find(file).map(Self::MusicFm);
+        }
+        let found = source.shapes().next().map_or("none".into(), |(name, _)| format!("`{name}` and others"));
+        let reason = format!(
+            "expected tensors of MusicFM (`{}...`) or of a multi-view encoder (`{}...`), found {found}",
+            musicfm::PREFIX,
+            multi_view::PREFIXES.join("...` or `"),
+        );
+        Err(CheckpointError::Config { path: file.to_owned(), reason })
+    }
+
     /// What the configuration beside a weight file in Hugging Face's layout says that it is.
     fn beside(weights: &Path, find_model: FindModel<'_>) -> Result<Self, CheckpointError> {
         let path = weights.with_file_name("config.json");

@@ -21,6 +21,9 @@ use super::{CheckpointError, KeyTable, MelConformerModel, MelTokenizer, TensorSo
 use crate::model::{ConformerConfig, MelConformer, MelConformerConfig};
 use crate::targets::{RandomProjectionQuantizer, RandomProjectionQuantizerConfig};
 
+/// What the names of its tensors begin with.
+pub(super) const PREFIX: &str = "model.";
+
 /// Mel bands of the release.
 const NUM_MELS: usize = 128;
 /// Mel frames to one token.

@@ -73,6 +73,12 @@ impl TensorSource {
     /// # Errors
     /// A file that cannot be read, or is damaged.
     pub fn open_pytorch(path: &Path, top_level_key: Option<&str>) -> Result<Self, CheckpointError> {
+        Self::open_pytorch_under(path, top_level_key.as_slice())
+    }
+
+    /// [`open_pytorch`](Self::open_pytorch), where weights may lie under any of several keys: the first one that there
+    /// is counts.
+    pub(super) fn open_pytorch_under(path: &Path, top_level_keys: &[&str]) -> Result<Self, CheckpointError> {
         let num_bytes =
             fs::metadata(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?.len();
         let damaged = |error: &dyn std::fmt::Display| CheckpointError::Damaged {
@@ -80,7 +86,7 @@ impl TensorSource {
             reason: format!("expected a whole PyTorch file, found {num_bytes} bytes with this fault: {error}"),
         };
         let contents = PytorchReader::read_pickle_data(path, None).map_err(|error| damaged(&error))?;
-        let key = top_level_key.filter(|key| pickle::has_key(&contents, key));
+        let key = top_level_keys.iter().copied().find(|key| pickle::has_key(&contents, key));
         pickle::check_is_data(&contents, key).map_err(|(place, found)| CheckpointError::NotData {
             path: path.to_owned(),
             place,

@@ -4,6 +4,7 @@
 
 mod mel_conformer;
 mod mulan;
+mod multi_view;
 mod network;
 mod text;
 mod tokenize;
@@ -26,5 +27,6 @@ pub fn encoder(model: LoadedModel, device: Device, clips_per_pass: usize) -> Box
         LoadedModel::MelConformer(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
         LoadedModel::Mulan(model) => Box::new(model.split(device, clips_per_pass).0),
         LoadedModel::WaveformTransformer(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
+        LoadedModel::MultiView(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
     }
 }

@@ -1,12 +1,14 @@
 //! Networks. Each returns all of its layers, as its paper numbers them.
 
 mod attention;
+mod attention_pooling;
 mod conformer;
 mod conv_subsampling;
 mod mel_conformer;
 mod mulan;
 mod query_key_norm;
 mod positional_convolution;
+mod modified_resnet;
 mod rotary;
 mod transformer;
 mod waveform_frontend;
@@ -15,12 +17,14 @@ mod weight_norm;
 mod xlm_roberta;
 
 pub use attention::{AttentionObserver, RotarySelfAttention, scaled_dot_product_attention};
+pub use attention_pooling::{AttentionPooling, AttentionPoolingConfig};
 pub use conformer::{Conformer, ConformerConfig, ConformerLayer};
 pub use conv_subsampling::{Conv2dSubsampling, ResidualConvBlock};
 pub use mel_conformer::{MelConformer, MelConformerConfig};
 pub use mulan::{JointSpaceHead, JointSpaceHeadConfig, MulanConfig};
 pub use query_key_norm::{QueryKeyNormTransformer, QueryKeyNormTransformerConfig};
 pub use positional_convolution::{PositionalConvolutionConfig, StackedPositions, WeightNormedPositions};
+pub use modified_resnet::{ModifiedResNet, ModifiedResNetConfig};
 pub use rotary::{RotaryAngles, RotaryPositions};
 pub use transformer::{NormPlacement, TransformerConfig, TransformerLayer};
 pub use waveform_frontend::{ConvolutionSize, FrontendNorm, WaveformFrontend, WaveformFrontendConfig};

@@ -46,7 +46,7 @@ pub(crate) fn copy_checkpoint(case: &str) -> TempDir {
             num_files += 1;
         }
     }
-    assert!(num_files >= 2, "{case}: {num_files} files");
+    assert!(num_files >= 1, "{case}: no files");
     folder
 }
 
@@ -69,10 +69,14 @@ pub(crate) fn write_safetensors(path: &Path, tensors: &Tensors) {
     fs_err::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
 }
 
-/// The tensors of the golden MusicFM. Its counters, which are no floats, are read as zeros.
+/// The tensors of the golden MusicFM.
 pub(crate) fn musicfm_tensors() -> Tensors {
-    let path = fixture("golden/musicfm-tiny/pretrained_tiny.pt");
-    let source = TensorSource::open_pytorch(&path, Some("state_dict")).unwrap();
+    read_pytorch(&fixture("golden/musicfm-tiny/pretrained_tiny.pt"), "state_dict")
+}
+
+/// The tensors under a key of a PyTorch file. Counters, which are no floats, are read as zeros.
+pub(crate) fn read_pytorch(path: &Path, top_level_key: &str) -> Tensors {
+    let source = TensorSource::open_pytorch(path, Some(top_level_key)).unwrap();
     source
         .shapes()
         .map(|(name, shape)| {

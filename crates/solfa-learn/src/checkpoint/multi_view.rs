@@ -1,0 +1,174 @@
+//! The released layout of the multi-view encoders: a `.pt` file of training, one for each of the five methods.
+//!
+//! `contrastive.pt`, `byol.pt`, `clustering.pt`, `barlow_twins.pt` and `feature_stats.pt` of
+//! `deezer/multi-view-ssl-benchmark`. Meseguer-Brocal et al. 2024, arXiv:2404.09177. There is no configuration: sizes are
+//! those of the tensors, and what no tensor shows is the paper's.
+
+use burn::tensor::Device;
+use solfa_signal::features::{MelConfig, MelSpectrogram};
+
+use super::sizes::check_size;
+use super::strict::StrictLoader;
+use super::{CheckpointError, KeyTable, TensorSource};
+use crate::model::{ModifiedResNet, ModifiedResNetConfig};
+
+/// Samples of a clip, at 16 kHz: 4 s. The positions of the attention pooling are learned for this length.
+pub(crate) const CLIP_SAMPLES: usize = 64_000;
+
+/// Far above the release's 16: a larger width in a file is damage, and would only exhaust the memory.
+const LARGEST_WIDTH: usize = 4096;
+/// The same for the embedding.
+const LARGEST_EMBEDDING: usize = 1 << 16;
+/// The same for the blocks of a stage, each of which costs time even before its weights are looked for.
+const LARGEST_DEPTH: usize = 256;
+
+/// A multi-view encoder: what it sees, and the network.
+pub struct MultiViewModel {
+    /// The mel spectrogram that it was trained on, in dB.
+    pub mel: MelSpectrogram,
+    /// The network.
+    pub network: ModifiedResNet,
+    /// The network's sizes.
+    pub config: ModifiedResNetConfig,
+    /// SHA-256 of the weight file.
+    pub weights_sha256: String,
+}
+
+/// What the names and shapes of the tensors say.
+#[derive(Clone, Debug)]
+pub(super) struct MultiViewConfig {
+    network: ModifiedResNetConfig,
+    layout: &'static Layout,
+}
+
+/// Where the encoder stands among a method's networks.
+#[derive(Debug)]
+struct Layout {
+    network: KeyTable,
+    window: &'static str,
+    filters: &'static str,
+}
+
+/// The tensors of a file under `model`.
+pub(super) const TOP_LEVEL_KEY: &str = "model";
+
+const SEGMENTS: &[(&str, &str)] = &[
+    ("stage1", "layer1"),
+    ("stage2", "layer2"),
+    ("stage3", "layer3"),
+    ("stage4", "layer4"),
+    ("norm1", "bn1"),
+    ("norm2", "bn2"),
+    ("norm3", "bn3"),
+    ("shortcut", "downsample"),
+    ("conv", "0"),
+    ("norm", "1"),
+    ("gamma", "weight"),
+    ("beta", "bias"),
+    ("pooling", "attnpool"),
+    ("positions", "positional_embedding"),
+    ("query", "q_proj"),
+    ("key", "k_proj"),
+    ("value", "v_proj"),
+    ("output", "c_proj"),
+];
+
+const BATCH_NORM_COUNTER: (&str, &str) = ("*.num_batches_tracked", "a counter of batch norm's training");
+const HEAD: &str = "projection head of pre-training: the embedding comes before it";
+
+/// What the names of the encoder's tensors begin with, layout by layout.
+pub(super) const PREFIXES: [&str; 2] = ["module.backbone.", "student.module.backbone."];
+
+/// One network (contrastive, Barlow Twins, feature statistics), or a student beside its teacher (BYOL, clustering).
+static LAYOUTS: [Layout; 2] = [
+    Layout {
+        network: KeyTable {
+            prefix: "module.backbone.embedding.",
+            segments: SEGMENTS,
+            unused: &[BATCH_NORM_COUNTER, ("module.head.*", HEAD)],
+        },
+        window: "module.backbone.spec.spec.spectrogram.window",
+        filters: "module.backbone.spec.spec.mel_scale.fb",
+    },
+    Layout {
+        network: KeyTable {
+            prefix: "student.module.backbone.embedding.",
+            segments: SEGMENTS,
+            unused: &[
+                BATCH_NORM_COUNTER,
+                ("student.module.head.*", HEAD),
+                ("teacher.*", "a moving average of the student, which is what the release's own loader takes"),
+                ("projector.*", "BYOL's predictor, which follows the projection head"),
+            ],
+        },
+        window: "student.module.backbone.spec.spec.spectrogram.window",
+        filters: "student.module.backbone.spec.spec.mel_scale.fb",
+    },
+];
+
+impl MultiViewConfig {
+    /// The sizes of a multi-view encoder, if the tensors are those of one. A size whose tensor is missing is the
+    /// paper's: loading then lists the tensor.
+    ///
+    /// # Errors
+    /// A size that is no sensible one.
+    pub(super) fn recognise(source: &TensorSource) -> Option<Result<Self, CheckpointError>> {
+        let is_there = |prefix: &str| source.shapes().any(|(name, _)| name.starts_with(prefix));
+        let (layout, _) = LAYOUTS.iter().zip(PREFIXES).find(|(_, prefix)| is_there(prefix))?;
+        let network = network_config(source, layout.network.prefix);
+        Some(match check(&network) {
+            Ok(()) => Ok(Self { network, layout }),
+            Err(reason) => Err(CheckpointError::Config { path: source.files()[0].clone(), reason }),
+        })
+    }
+}
+
+fn network_config(source: &TensorSource, prefix: &str) -> ModifiedResNetConfig {
+    let paper = ModifiedResNetConfig::paper();
+    let rows = |name: &str| source.shape(&format!("{prefix}{name}")).and_then(|shape| shape.first().copied());
+    let depth = |stage: usize| {
+        let blocks = (0..=LARGEST_DEPTH)
+            .take_while(|block| source.shape(&format!("{prefix}layer{}.{block}.conv1.weight", stage + 1)).is_some());
+        match blocks.count() {
+            0 => paper.stage_depths[stage],
+            depth => depth,
+        }
+    };
+    ModifiedResNetConfig {
+        width: rows("conv3.weight").unwrap_or(paper.width),
+        stage_depths: std::array::from_fn(depth),
+        embedding_size: rows("attnpool.c_proj.weight").unwrap_or(paper.embedding_size),
+        ..paper
+    }
+}
+
+fn check(config: &ModifiedResNetConfig) -> Result<(), String> {
+    check_size("rows of conv3.weight", config.width, LARGEST_WIDTH)?;
+    if !config.width.is_multiple_of(2) {
+        return Err(format!("rows of conv3.weight: expected an even number, found {}", config.width));
+    }
+    check_size("rows of attnpool.c_proj.weight", config.embedding_size, LARGEST_EMBEDDING)?;
+    config.stage_depths.iter().try_for_each(|&depth| check_size("blocks of a stage", depth, LARGEST_DEPTH))
+}
+
+/// Builds the model from its tensors.
+pub(super) fn load(
+    config: &MultiViewConfig,
+    source: &TensorSource,
+    device: &Device,
+) -> Result<MultiViewModel, CheckpointError> {
+    let MultiViewConfig { network: sizes, layout } = config;
+    let mut loader = StrictLoader::new(source);
+    let network = loader.fill(ModifiedResNet::new(sizes, device), layout.network);
+    let mel_config = MelConfig::multi_view();
+    let window = loader.take(layout.window, &[mel_config.stft.window_samples]);
+    let filters = loader.take(layout.filters, &[mel_config.stft.num_bins(), mel_config.num_mels]);
+    loader.finish()?;
+    let mel = match (window, filters) {
+        (Some(window), Some(filters)) => MelSpectrogram::from_stored(mel_config, &window, &filters),
+        _ => MelSpectrogram::new(mel_config),
+    };
+    let mel =
+        mel.map_err(|error| CheckpointError::Config { path: source.files()[0].clone(), reason: error.to_string() })?;
+    Ok(MultiViewModel { mel, network, config: sizes.clone(), weights_sha256: source.sha256()? })
+}
