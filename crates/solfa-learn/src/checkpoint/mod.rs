@@ -12,6 +12,7 @@ mod hash;
 mod json;
 mod mapped_file;
 mod mel_conformer;
+mod mert2;
 mod muq;
 mod musicfm;
 mod pickle;
@@ -21,6 +22,7 @@ mod strict;
 
 pub use error::CheckpointError;
 pub use mel_conformer::{MelConformerModel, MelTokenizer};
+pub use mert2::Mert2Model;
 pub use source::TensorSource;
 pub use strict::KeyTable;
 
@@ -40,6 +42,7 @@ pub struct Checkpoint {
 /// The kinds of checkpoint that are known, each with its resolved configuration.
 #[derive(Debug)]
 enum Family {
+    Mert2(mert2::Mert2Settings),
     Muq(muq::MuqConfig),
     MusicFm(musicfm::MusicFmConfig),
 }
@@ -48,6 +51,8 @@ enum Family {
 pub enum LoadedModel {
     /// MusicFM or MuQ.
     MelConformer(Box<MelConformerModel>),
+    /// MERT v2.
+    Mert2(Box<Mert2Model>),
 }
 
 impl Checkpoint {
@@ -83,6 +88,7 @@ impl Checkpoint {
     pub fn load(self, device: &Device) -> Result<LoadedModel, CheckpointError> {
         let Self { family, source } = &self;
         Ok(match family {
+            Family::Mert2(settings) => LoadedModel::Mert2(Box::new(mert2::load(settings, source, device)?)),
             Family::Muq(config) => LoadedModel::MelConformer(Box::new(muq::load(config, source, device)?)),
             Family::MusicFm(config) => LoadedModel::MelConformer(Box::new(musicfm::load(config, source, device)?)),
         })
@@ -102,6 +108,7 @@ impl Family {
         match config.get("model_type").map(|kind| kind.as_str().unwrap_or_default()) {
             // The package that MuQ comes in writes no type.
             None => Ok(Self::Muq(muq::MuqConfig::read(&path)?)),
+            Some("mert2") => Ok(Self::Mert2(mert2::Mert2Settings::read(&path)?)),
             Some(_) => Err(config_error(format!(
                 "model_type: expected one of {}, or none for MuQ, found {}",
                 MODEL_TYPES.join(", "),
@@ -112,7 +119,7 @@ impl Family {
 }
 
 /// What `model_type` may be in a `config.json`.
-const MODEL_TYPES: &[&str] = &[];
+const MODEL_TYPES: &[&str] = &["mert2"];
 
 /// The weight files of a checkpoint.
 #[derive(Debug)]

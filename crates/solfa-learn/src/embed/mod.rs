@@ -3,6 +3,7 @@
 //! This module must not know: files, training.
 
 mod mel_conformer;
+mod mert2;
 mod network;
 mod tokenize;
 
@@ -19,5 +20,6 @@ use crate::checkpoint::LoadedModel;
 pub fn encoder(model: LoadedModel, device: Device, clips_per_pass: usize) -> Box<dyn Encoder> {
     match model {
         LoadedModel::MelConformer(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
+        LoadedModel::Mert2(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
     }
 }
