@@ -2,8 +2,8 @@
 //!
 //! `m-a-p/MERT-v2-30s` and `m-a-p/MERT-v2-FullSong` (2026). Fields and names are those that another native
 //! implementation reads, the crate `clap-cpp` 0.1.1; the released files themselves could not be tried. They may have a
-//! prefix before all names, and are read with any. The field `variant` is not read: nothing is known to depend on it but
-//! the length of the clips, which is a field of its own.
+//! prefix before all names, and are read with any. The field `variant` is not read: nothing is known to depend on it
+//! but the length of the clips, which is a field of its own.
 
 use std::path::Path;
 

@@ -37,8 +37,9 @@ impl Mert2Model {
 }
 
 impl Network for Mert2Model {
-    /// The default window is the length that the model was trained on: 30 s, or up to 360 s for FullSong. The attention
-    /// of such a window is over 9,000 frames, which takes time and memory; a smaller window takes less.
+    /// The default window is the length that the model was trained on: 30 s, or as much as 360 s for FullSong. Such a
+    /// window is 9,000 frames that all attend to each other. The time of that grows with their square; the memory does
+    /// not, unless the attention maps are asked for, which take 5 GB a layer there. A smaller window is cheaper.
     fn encoder_spec(&self) -> EncoderSpec {
         let mel = self.mel.spec();
         let config = &self.config;

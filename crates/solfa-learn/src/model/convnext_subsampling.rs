@@ -1,7 +1,7 @@
 //! The convolutional front end of MERT v2: a spectrogram to a quarter of its frame rate.
 //!
-//! Woo et al. 2023, "ConvNeXt V2: Co-designing and Scaling ConvNets with Masked Autoencoders", arXiv:2301.00808, sec. 3,
-//! over time instead of an image: the bands are the first channels.
+//! Woo et al. 2023, "ConvNeXt V2: Co-designing and Scaling ConvNets with Masked Autoencoders", arXiv:2301.00808, sec.
+//! 3, over time instead of an image: the bands are the first channels.
 
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv1d, Conv1dConfig};

@@ -5,9 +5,9 @@
 //! model, the crate `clap-cpp` 0.1.1, and the tests compare with that implementation and with PyTorch on random
 //! weights. The released weights themselves could not be tried.
 //!
-//! The conformer is that of Gulati et al. 2020, arXiv:2005.08100, sec. 2, with these differences: GELU in place of SiLU,
-//! layer norm in place of batch norm in the convolution module, rotary positions (Su et al. 2021, arXiv:2104.09864), and
-//! no norm after the last layer, since every layer ends in one.
+//! The conformer is that of Gulati et al. 2020, arXiv:2005.08100, sec. 2, with these differences: GELU in place of
+//! SiLU, layer norm in place of batch norm in the convolution module, rotary positions (Su et al. 2021,
+//! arXiv:2104.09864), and no norm after the last layer, since every layer ends in one.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv1d, Conv1dConfig};
