@@ -15,6 +15,7 @@ mod hubert;
 mod json;
 mod mapped_file;
 mod mel_conformer;
+mod mert2;
 mod mulan;
 mod multi_view;
 mod muq;
@@ -25,11 +26,12 @@ mod sizes;
 mod source;
 mod strict;
 mod text_tokenizer;
-mod xlm_roberta;
 mod waveform_transformer;
+mod xlm_roberta;
 
 pub use error::CheckpointError;
 pub use mel_conformer::{MelConformerModel, MelTokenizer};
+pub use mert2::Mert2Model;
 pub use mulan::{MulanAudio, MulanModel, MulanText};
 pub(crate) use multi_view::CLIP_SAMPLES as MULTI_VIEW_CLIP_SAMPLES;
 pub use multi_view::MultiViewModel;
@@ -54,6 +56,7 @@ pub struct Checkpoint {
 /// The kinds of checkpoint that are known, each with its resolved configuration.
 #[derive(Debug)]
 enum Family {
+    Mert2(mert2::Mert2Settings),
     Muq(muq::MuqConfig),
     MusicFm(musicfm::MusicFmConfig),
     Mulan(Box<mulan::MulanFile>),
@@ -72,6 +75,8 @@ pub enum LoadedModel {
     WaveformTransformer(Box<WaveformTransformerModel>),
     /// A multi-view ResNet.
     MultiView(Box<MultiViewModel>),
+    /// MERT v2.
+    Mert2(Box<Mert2Model>),
 }
 
 impl LoadedModel {
@@ -130,6 +135,7 @@ impl Checkpoint {
     pub fn load(self, device: &Device) -> Result<LoadedModel, CheckpointError> {
         let Self { family, source } = &self;
         Ok(match family {
+            Family::Mert2(settings) => LoadedModel::Mert2(Box::new(mert2::load(settings, source, device)?)),
             Family::Muq(config) => LoadedModel::MelConformer(Box::new(muq::load(config, source, device)?)),
             Family::MusicFm(config) => LoadedModel::MelConformer(Box::new(musicfm::load(config, source, device)?)),
             Family::Mulan(file) => LoadedModel::Mulan(Box::new(mulan::load(file, source, device)?)),
@@ -180,6 +186,7 @@ impl Family {
             Some("hubert") => Ok(Self::Hubert(hubert::read(&path, hubert::Author::Library)?)),
             Some("mert_model") => Ok(Self::Hubert(hubert::read(&path, hubert::Author::Mert)?)),
             Some("data2vec-audio") => Ok(Self::Data2Vec(data2vec::read(&path)?)),
+            Some("mert2") => Ok(Self::Mert2(mert2::Mert2Settings::read(&path)?)),
             Some(_) => Err(config_error(format!(
                 "model_type: expected one of {}, or none for MuQ, found {}",
                 MODEL_TYPES.join(", "),
@@ -190,7 +197,7 @@ impl Family {
 }
 
 /// What `model_type` may be in a `config.json`.
-const MODEL_TYPES: &[&str] = &["hubert", "mert_model", "data2vec-audio"];
+const MODEL_TYPES: &[&str] = &["hubert", "mert_model", "data2vec-audio", "mert2"];
 
 /// The weight files of a checkpoint.
 #[derive(Debug)]

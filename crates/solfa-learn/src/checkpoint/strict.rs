@@ -48,11 +48,18 @@ pub(super) struct StrictLoader<'source> {
     mismatch: Mismatch,
     unreadable: Option<CheckpointError>,
     unused: Vec<KeyTable>,
+    root: String,
 }
 
 impl<'source> StrictLoader<'source> {
     pub(super) fn new(source: &'source TensorSource) -> Self {
-        Self { source, used: HashSet::new(), mismatch: Mismatch::default(), unreadable: None, unused: Vec::new() }
+        Self::below(source, String::new())
+    }
+
+    /// The same for a file that has `root` before every name that the tables and [`take`](Self::take) say.
+    pub(super) fn below(source: &'source TensorSource, root: String) -> Self {
+        let (used, mismatch) = (HashSet::new(), Mismatch::default());
+        Self { source, used, mismatch, unreadable: None, unused: Vec::new(), root }
     }
 
     /// The module with all of its tensors replaced by the file's.
@@ -63,6 +70,7 @@ impl<'source> StrictLoader<'source> {
 
     /// The values of one tensor that belongs to no module; none where it is wrong, which [`finish`](Self::finish) says.
     pub(super) fn take(&mut self, name: &str, expected: &[usize]) -> Option<Vec<f32>> {
+        let name = &format!("{}{name}", self.root);
         match self.source.shape(name) {
             None => self.mismatch.missing.push((name.to_owned(), expected.to_vec())),
             Some(found) => {
@@ -90,7 +98,8 @@ impl<'source> StrictLoader<'source> {
             return Err(error);
         }
         for (name, shape) in self.source.shapes() {
-            if !self.used.contains(name) && !self.unused.iter().any(|table| table.is_known_unused(name)) {
+            let below_root = name.strip_prefix(&self.root).unwrap_or(name);
+            if !self.used.contains(name) && !self.unused.iter().any(|table| table.is_known_unused(below_root)) {
                 self.mismatch.unexpected.push((name.to_owned(), shape.to_vec()));
             }
         }
@@ -121,7 +130,7 @@ impl ModuleMapper for Filler<'_, '_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = self.table.foreign_name(&self.path);
+        let name = format!("{}{}", self.loader.root, self.table.foreign_name(&self.path));
         // Burn keeps a linear layer's weight as [input, output], PyTorch as [output, input].
         let is_transposed = D == 2
             && self.containers.last().is_some_and(|container| container == "Struct:Linear")

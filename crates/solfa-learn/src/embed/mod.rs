@@ -3,6 +3,7 @@
 //! This module must not know: files, training.
 
 mod mel_conformer;
+mod mert2;
 mod mulan;
 mod multi_view;
 mod network;
@@ -28,5 +29,6 @@ pub fn encoder(model: LoadedModel, device: Device, clips_per_pass: usize) -> Box
         LoadedModel::Mulan(model) => Box::new(model.split(device, clips_per_pass).0),
         LoadedModel::WaveformTransformer(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
         LoadedModel::MultiView(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
+        LoadedModel::Mert2(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
     }
 }

@@ -197,18 +197,18 @@ impl ConvolutionModule {
 
 /// A convolution of one tap without bias: a linear layer that keeps its weight in the convolution's shape.
 #[derive(Module, Debug)]
-struct PointwiseConv {
+pub(super) struct PointwiseConv {
     /// `[output, input, 1]`
     weight: Param<Tensor<3>>,
 }
 
 impl PointwiseConv {
-    fn new(input_dim: usize, output_dim: usize, device: &Device) -> Self {
+    pub(super) fn new(input_dim: usize, output_dim: usize, device: &Device) -> Self {
         Self { weight: Conv1dConfig::new(input_dim, output_dim, 1).with_bias(false).init(device).weight }
     }
 
     /// `[batch, frames, input]` -> `[batch, frames, output]`.
-    fn forward(&self, input: Tensor<3>) -> Tensor<3> {
+    pub(super) fn forward(&self, input: Tensor<3>) -> Tensor<3> {
         let weight = self.weight.val();
         let [output_dim, input_dim, _] = weight.dims();
         linear(input, weight.reshape([output_dim, input_dim]).transpose(), None)

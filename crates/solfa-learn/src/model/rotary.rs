@@ -31,8 +31,13 @@ impl RotaryPositions {
     pub fn new(head_dim: usize, base: f64, device: &Device) -> Self {
         assert!(head_dim.is_multiple_of(2), "RotaryPositions: head_dim {head_dim} is odd");
         let half = head_dim / 2;
-        let frequencies: Vec<f32> =
-            (0..half).map(|index| 1.0 / (base as f32).powf(2.0 * index as f32 / head_dim as f32)).collect();
+        let frequencies = (0..half).map(|index| 1.0 / (base as f32).powf(2.0 * index as f32 / head_dim as f32));
+        Self::from_stored(frequencies.collect(), device)
+    }
+
+    /// Frequencies that were stored with a model, in radians per frame, one for every pair of dimensions of a head.
+    pub fn from_stored(frequencies: Vec<f32>, device: &Device) -> Self {
+        let half = frequencies.len();
         let frequencies = Tensor::from_data(TensorData::new(frequencies, [half]), device);
         Self { inverse_frequencies: Param::from_tensor(frequencies).set_require_grad(false) }
     }
