@@ -27,8 +27,10 @@ const EXIT_CODES: &str = "Exit codes: 0 all done; 2 wrong command line; 3 some i
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Turn audio into vectors
+    /// Turn audio, or text, into vectors
     Embed(EmbedArguments),
+    /// Tag music with any words: zero-shot, by a model of music and text
+    Tag(TagArguments),
     /// Turn a recording into the tokens that a model was trained to predict
     Tokens(TokensArguments),
     /// List the models that are known
@@ -55,6 +57,10 @@ Examples:
                                                            one table for a whole folder
   find music -name '*.flac' | solfa embed --resume -o out -
                                                            continue where an earlier run stopped
+  solfa embed --model mert-v1-95m --layers 7 --attentions -o out song.mp3
+                                                           a model by name, downloaded once; attention maps too
+  solfa embed --model muq-mulan-large --text \"a sad piano ballad\"
+                                                           a text in the space of music
 
 Layers are numbered as in the papers: 0 is the front end's output (the first layer's input), i the output of layer i.
 
@@ -66,11 +72,25 @@ written; 1 any other failure.";
 pub(crate) struct EmbedArguments {
     /// Audio files, folders (searched recursively), glob patterns, manifests (.txt, .csv or .jsonl with `path` or
     /// `audio_path`), or `-` for paths on standard input
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(required_unless_present_any = ["text", "text_file"], value_name = "INPUT")]
     pub(crate) inputs: Vec<OsString>,
 
     #[command(flatten)]
     pub(crate) model: ModelArguments,
+
+    /// A text instead of audio, for a model of music and text; may be given several times. Its vector goes to standard
+    /// output as JSON, or to --output as safetensors or jsonl
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["inputs", "attentions", "resume"])]
+    pub(crate) text: Vec<String>,
+
+    /// A file with one text a line
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["inputs", "attentions", "resume"])]
+    pub(crate) text_file: Option<PathBuf>,
+
+    /// Encode each text on its own. Otherwise the texts of one command are padded to the longest of them, as the
+    /// release of MuQ-MuLan does, and its vectors depend a little on that length
+    #[arg(long)]
+    pub(crate) alone: bool,
 
     /// Layers: `all`, `last`, or numbers and ranges such as `0,3,5-8`
     #[arg(long, default_value = "all")]
@@ -119,9 +139,10 @@ pub(crate) struct EmbedArguments {
 /// Which model, and where it runs.
 #[derive(Debug, Args)]
 pub(crate) struct ModelArguments {
-    /// A built-in model (see `solfa models`), or a checkpoint: its folder or its weight file
-    /// [default: mel, until the project ships trained weights]
-    #[arg(short, long, value_name = "NAME|DIR|FILE")]
+    /// A model by its name (see `solfa models`), a repository `hf:ORG/NAME[@REVISION]` on the Hugging Face hub, or a
+    /// checkpoint: its folder or its weight file. What is not here yet is downloaded into the hub's cache (HF_HOME,
+    /// HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE count) [default: mel, until the project ships trained weights]
+    #[arg(short, long, value_name = "NAME|hf:ORG/NAME|DIR|FILE")]
     pub(crate) model: Option<String>,
 
     /// Where the model runs; a device that is absent is an error
@@ -161,6 +182,53 @@ impl WindowArguments {
         let plan = WindowPlan::new(spec, self.window.unwrap_or_default(), self.hop, tail);
         plan.map_err(|error| UsageError(error.to_string()))
     }
+}
+
+const TAG_EXAMPLES: &str = "\
+Examples:
+  solfa tag --model muq-mulan-large --labels mtt song.mp3
+  solfa tag --model muq-mulan-large --labels moods.txt --prompt \"a {} song\" --prompt \"music that feels {}\" --top 3 music/
+  solfa tag --model muq-mulan-large --labels jamendo-genre --json music/ > tags.json
+
+A file of labels has one label a line; after a tab, the words that stand for it in a prompt, where those differ.";
+
+#[derive(Debug, Args)]
+#[command(after_help = TAG_EXAMPLES)]
+pub(crate) struct TagArguments {
+    /// Audio files, folders, glob patterns, manifests, or `-` for paths on standard input, as for `solfa embed`
+    #[arg(required = true, value_name = "INPUT")]
+    pub(crate) inputs: Vec<OsString>,
+
+    #[command(flatten)]
+    pub(crate) model: ModelArguments,
+
+    /// The labels: a file, or a list of this program: mtt (MagnaTagATune, 50), jamendo-top50, jamendo-genre (87),
+    /// jamendo-instrument (40), jamendo-mood-theme (56)
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) labels: String,
+
+    /// A sentence with `{}` where the label goes; several make an ensemble, the mean of their vectors
+    #[arg(long, value_name = "TEXT", default_value = "{}")]
+    pub(crate) prompt: Vec<String>,
+
+    /// Only the best N labels [default: all with --json, else 10]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_count)]
+    pub(crate) top: Option<usize>,
+
+    /// Shares that sum to 1 over the labels, at the model's temperature, instead of cosines
+    #[arg(long)]
+    pub(crate) softmax: bool,
+
+    /// Encode each prompt on its own. Otherwise all prompts are padded to the longest, as the release of MuQ-MuLan does
+    #[arg(long)]
+    pub(crate) alone: bool,
+
+    #[command(flatten)]
+    pub(crate) windows: WindowArguments,
+
+    /// Print one JSON list: [{"path": ..., "tags": [{"label": ..., "score": ...}]}]
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

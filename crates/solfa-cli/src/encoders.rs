@@ -1,8 +1,14 @@
 //! From `--model` and `--device` to an encoder.
 
-use std::path::Path;
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use solfa_hub::catalogue::{self, KnownModel, MODELS, Source};
+use solfa_hub::hub::Hub;
+use solfa_hub::reference::{HUB_PREFIX, HubFiles, ModelReference, ReferenceError, RepositoryReference, nearest_names};
+use solfa_hub::settings::HubSettings;
+use solfa_hub::wanted::Wanted;
 use solfa_learn::checkpoint::{Checkpoint, LoadedModel};
 use solfa_learn::device::{Device, DeviceChoice};
 use solfa_learn::embed;
@@ -10,17 +16,17 @@ use solfa_signal::encoder::Encoder;
 use solfa_signal::features;
 
 use crate::arguments::ModelArguments;
-use crate::terminal::{self, UsageError};
+use crate::terminal::{self, Downloads, UsageError};
 
 /// What is used where no model is named.
 const DEFAULT_MODEL: &str = "mel";
 
 /// Clips in one pass on a graphics processor, unless `--batch` says otherwise.
-const GRAPHICS_BATCH: usize = 8;
+pub(crate) const GRAPHICS_BATCH: usize = 8;
 
 /// An encoder that is ready, and what metadata call it.
 pub(crate) struct NamedEncoder {
-    /// The name of a built-in model, or of a checkpoint's folder or file.
+    /// The name of a built-in model, or as [`NamedModel::name`].
     pub(crate) name: String,
     pub(crate) encoder: Box<dyn Encoder>,
     /// Windows to encode in one call, unless `--batch` says otherwise.
@@ -41,8 +47,12 @@ pub(crate) fn open(arguments: &ModelArguments, batch: Option<usize>) -> anyhow::
     }
     let NamedModel { name, model, device } = load(name, arguments.device)?;
     let encoder = embed::encoder(model, device, batch.unwrap_or(GRAPHICS_BATCH));
-    let default_batch = if arguments.device == DeviceChoice::Cpu { 1 } else { GRAPHICS_BATCH };
-    Ok(NamedEncoder { name, encoder, default_batch })
+    Ok(NamedEncoder { name, encoder, default_batch: default_batch(arguments.device) })
+}
+
+/// Windows to encode in one call for a network, unless `--batch` says otherwise.
+pub(crate) fn default_batch(device: DeviceChoice) -> usize {
+    if device == DeviceChoice::Cpu { 1 } else { GRAPHICS_BATCH }
 }
 
 fn builtin(name: &str, device: DeviceChoice) -> anyhow::Result<Option<Box<dyn Encoder>>> {
@@ -58,26 +68,126 @@ fn builtin(name: &str, device: DeviceChoice) -> anyhow::Result<Option<Box<dyn En
 
 /// A checkpoint's model on its device, and what metadata call it.
 pub(crate) struct NamedModel {
-    /// The name of the checkpoint's folder or file.
+    /// The short name of a known model, the name of a repository on the hub, or that of a checkpoint's folder or file.
     pub(crate) name: String,
     pub(crate) model: LoadedModel,
     pub(crate) device: Device,
 }
 
-/// Loads a checkpoint.
+/// Loads a checkpoint, from where it lies or from the hub.
 pub(crate) fn load(model: &str, device: DeviceChoice) -> anyhow::Result<NamedModel> {
-    let path = Path::new(model);
-    if !path.exists() {
-        let builtin = features::BUILTIN_NAMES.join(", ");
-        return Err(UsageError(format!(
-            "--model {model}: neither a built-in model ({builtin}) nor a folder or file that exists"
-        ))
-        .into());
+    let hub = LazyHub::default();
+    let Located { path, name, known } = locate(model, &hub)?;
+    if let Some(known) = known {
+        note_licence(known);
     }
     let device = device.open()?;
-    let model = Checkpoint::open(path).and_then(|checkpoint| checkpoint.load(&device));
+    let companion = |name: &str| hub.companion(name);
+    let model = Checkpoint::open_with(&path, &companion).and_then(|checkpoint| checkpoint.load(&device));
     let model = model.context("the model cannot be loaded")?;
-    Ok(NamedModel { name: name_of(path), model, device })
+    model.notes().iter().for_each(|note| terminal::note(note));
+    Ok(NamedModel { name, model, device })
+}
+
+/// A checkpoint's files on this machine.
+struct Located {
+    path: PathBuf,
+    name: String,
+    known: Option<&'static KnownModel>,
+}
+
+/// Finds the files of what was typed after `--model`: a known name, `hf:ORG/NAME`, or a path. A folder that has the name
+/// of a known model is meant by `./` before it.
+fn locate(model: &str, hub: &LazyHub) -> anyhow::Result<Located> {
+    let is_named = model.starts_with(HUB_PREFIX) || catalogue::find(model).is_some();
+    let path = Path::new(model);
+    if !is_named && path.exists() {
+        return Ok(Located { path: path.to_owned(), name: name_of(path), known: of_cached_path(path) });
+    }
+    let reference = model.parse::<ModelReference>().map_err(|error| unknown_model(model, &error))?;
+    let files = reference.files().map_err(|error| UsageError(format!("--model {model}: {error}")))?;
+    let known = match &reference {
+        ModelReference::Known(known) => Some(*known),
+        ModelReference::Repository(repository) => of_repository(repository.name()),
+    };
+    let path = hub.fetch(&files)?;
+    Ok(Located { path, name: reference.to_string(), known })
+}
+
+/// That nothing is called so, with the nearest names among the catalogue and the built-in models.
+fn unknown_model(model: &str, error: &ReferenceError) -> UsageError {
+    let is_path = model.contains(['/', '\\']) || Path::new(model).extension().is_some();
+    match error {
+        ReferenceError::Unknown { .. } if is_path => {
+            UsageError(format!("--model {model}: no such folder or file; a repository on the hub is hf:ORG/NAME"))
+        }
+        ReferenceError::Unknown { .. } => {
+            let known = MODELS.iter().map(|known| known.id).chain(features::BUILTIN_NAMES);
+            let hint = match nearest_names(model, known).as_slice() {
+                [] => String::new(),
+                nearest => format!("; did you mean {}?", nearest.join(" or ")),
+            };
+            UsageError(format!(
+                "--model {model}: neither a known model (see `solfa models`) nor a folder or file{hint}"
+            ))
+        }
+        error => UsageError(format!("--model {model}: {error}")),
+    }
+}
+
+/// The known model that a repository holds.
+fn of_repository(name: &str) -> Option<&'static KnownModel> {
+    MODELS.iter().find(|known| matches!(known.source, Source::Hub { repository, .. } if repository == name))
+}
+
+/// The known model whose files lie at a path in the hub's cache: its folder is called `models--ORG--NAME`.
+fn of_cached_path(path: &Path) -> Option<&'static KnownModel> {
+    let path = path.canonicalize().ok()?;
+    let folder = path.components().find_map(|part| part.as_os_str().to_str()?.strip_prefix("models--"))?;
+    of_repository(&folder.replacen("--", "/", 1))
+}
+
+/// Says once what a model's weights may be used for, where that is not for everything.
+fn note_licence(known: &KnownModel) {
+    if known.licence.non_commercial() {
+        let name = known.licence.name();
+        terminal::note(&format!("the weights of {} are under {name}: not for commercial use", known.title));
+    } else if !known.licence.is_stated() {
+        terminal::note(&format!("the weights of {} come without a stated licence: ask their authors", known.title));
+    }
+}
+
+/// The hub, as the environment describes it, made when it is first needed.
+#[derive(Default)]
+pub(crate) struct LazyHub(OnceCell<Hub>);
+
+impl LazyHub {
+    pub(crate) fn get(&self) -> anyhow::Result<&Hub> {
+        if let Some(hub) = self.0.get() {
+            return Ok(hub);
+        }
+        let home = std::env::home_dir();
+        let settings = HubSettings::from_variables(|name| std::env::var(name).ok(), home.as_deref())?;
+        let hub = Hub::new(settings)?;
+        Ok(self.0.get_or_init(|| hub))
+    }
+
+    fn fetch(&self, files: &HubFiles) -> anyhow::Result<PathBuf> {
+        let mut downloads = Downloads::default();
+        let path = self.get()?.fetch(files, &mut downloads);
+        downloads.finish();
+        Ok(path?)
+    }
+
+    /// The folder of a model that another one's configuration names: only its own configuration is wanted.
+    fn companion(&self, name: &str) -> Result<PathBuf, String> {
+        let repository = RepositoryReference::new(name, None).map_err(|error| error.to_string())?;
+        let has_tokenizer = !MODELS.iter().any(|known| {
+            !known.has_text_tower && matches!(known.source, Source::Hub { repository: of, .. } if of == name)
+        });
+        let wanted = if has_tokenizer { Wanted::ConfigurationAndTokenizer } else { Wanted::Configuration };
+        self.fetch(&HubFiles { repository, wanted }).map_err(|error| terminal::describe(&error))
+    }
 }
 
 /// The last part of a path that says something.

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Embed(arguments) => commands::embed::run(&arguments),
+        Command::Tag(arguments) => commands::tag::run(&arguments),
         Command::Tokens(arguments) => commands::tokens::run(&arguments),
         Command::Models(arguments) => commands::models::run(&arguments),
         Command::Doctor(arguments) => commands::doctor::run(&arguments),

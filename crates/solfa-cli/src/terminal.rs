@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use solfa_hub::progress::DownloadProgress;
 
 /// How a command that ran to its end ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,5 +157,52 @@ impl Progress {
 
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// Downloads on standard error: a bar for each file where that is a terminal, else a line.
+#[derive(Default)]
+pub(crate) struct Downloads {
+    bar: Option<ProgressBar>,
+}
+
+impl DownloadProgress for Downloads {
+    fn file_started(&mut self, file: &str, num_bytes: u64, resumed_at: u64) {
+        self.finish();
+        let bar = ProgressBar::with_draw_target(Some(num_bytes), ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_message(printable(file));
+        if bar.is_hidden() {
+            let resumed =
+                if resumed_at > 0 { format!(", {} are there", HumanBytes(resumed_at)) } else { String::new() };
+            note(&format!("downloading {file} ({}{resumed})", HumanBytes(num_bytes)));
+        }
+        bar.set_position(resumed_at);
+        bar.reset_eta();
+        self.bar = Some(bar);
+    }
+
+    fn advanced(&mut self, num_bytes: u64) {
+        if let Some(bar) = &self.bar {
+            bar.inc(num_bytes);
+        }
+    }
+
+    fn file_finished(&mut self, _file: &str) {
+        self.finish();
+    }
+
+    fn waiting(&mut self, file: &str) {
+        note(&format!("another process is downloading {file}: waiting for it"));
+    }
+}
+
+impl Downloads {
+    /// Removes the bar.
+    pub(crate) fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
     }
 }

@@ -5,4 +5,5 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod embed;
 pub(crate) mod models;
+pub(crate) mod tag;
 pub(crate) mod tokens;

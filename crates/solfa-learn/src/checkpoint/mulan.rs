@@ -38,6 +38,9 @@ pub struct MulanModel {
     pub text: MulanText,
     /// Sizes, and what determines the vectors beside the weights.
     pub config: MulanConfig,
+    /// What cosines were multiplied with in training, one over the temperature, for shares by softmax; none where the
+    /// checkpoint does not say.
+    pub contrast_scale: Option<f64>,
     /// SHA-256 of the weight files, as in [`MelConformerModel::weights_sha256`](super::MelConformerModel).
     pub weights_sha256: String,
 }
@@ -295,7 +298,7 @@ fn transformer(fields: &TransformerFields) -> Result<QueryKeyNormTransformerConf
 
 /// Tensors that neither tower uses.
 const UNUSED: &[(&str, &str)] = &[
-    ("mulan.contrast.*", "the temperature of the contrastive loss; similarities are cosines"),
+    ("mulan.contrast.*", "the contrastive loss of training, of which only the temperature is read"),
     ("mulan.multi_layer_contrastive_learning.*", "heads of an optional loss of training"),
     ("mulan.audio_layers_indices", "belongs to an optional loss of training"),
     ("mulan.text_layers_indices", "belongs to an optional loss of training"),
@@ -384,8 +387,22 @@ pub(super) fn load(file: &MulanFile, source: &TensorSource, device: &Device) -> 
         },
         text: MulanText { tokenizer, network: text_network, head: text_head },
         config: config.clone(),
+        contrast_scale: contrast_scale(source)?,
         weights_sha256: source.sha256()?,
     })
+}
+
+/// Where the contrastive loss keeps the logarithm of what it multiplies cosines with.
+const TEMPERATURE: &str = "mulan.contrast.temperatures";
+
+fn contrast_scale(source: &TensorSource) -> Result<Option<f64>, CheckpointError> {
+    let is_one_number = source.shape(TEMPERATURE).is_some_and(|shape| shape.iter().all(|&size| size == 1));
+    if !is_one_number || source.type_other_than_float(TEMPERATURE).is_some() {
+        return Ok(None);
+    }
+    let values = source.read(TEMPERATURE)?.try_to_vec::<f32>().unwrap_or_default();
+    let scale = values.first().map(|&logarithm| f64::from(logarithm).exp());
+    Ok(scale.filter(|scale| scale.is_finite() && *scale > 0.0))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ impl MulanModel {
     /// Both encoders. They share nothing but the space that their vectors lie in, so nothing is loaded or kept twice.
     /// `clips_per_pass` is the largest number of clips in one pass where the device is not the processor.
     pub fn split(self, device: Device, clips_per_pass: usize) -> (NetworkEncoder<MulanAudioEncoder>, TextEncoder) {
-        let Self { audio, text, config, weights_sha256 } = self;
+        let Self { audio, text, config, weights_sha256, .. } = self;
         let identity = sha256_hex(format!(
             "muq-mulan {NUMERICS_VERSION}\nmel={}\nmean={}\ndeviation={}\nconfig={config:?}\nweights={weights_sha256}\n",
             audio.mel.spec().identity,

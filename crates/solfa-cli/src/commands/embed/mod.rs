@@ -3,6 +3,7 @@
 mod attention;
 mod layout;
 mod report;
+mod text;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -32,6 +33,9 @@ use crate::terminal::{Outcome, UsageError};
 const DEFAULT_OUTPUT: &str = "embeddings";
 
 pub(crate) fn run(arguments: &EmbedArguments) -> anyhow::Result<Outcome> {
+    if !arguments.text.is_empty() || arguments.text_file.is_some() {
+        return text::run(arguments);
+    }
     let start = Instant::now();
     let output = arguments.output.as_deref().unwrap_or(Path::new(DEFAULT_OUTPUT));
     let format = choose_format(arguments.format, output)?;
