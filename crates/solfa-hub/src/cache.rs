@@ -12,6 +12,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fs_err as fs;
 
@@ -21,6 +22,9 @@ use crate::wanted::{Wanted, Weights, shards_of};
 
 /// Bytes of the largest index of shards that is read: ten times what the largest models need.
 pub(crate) const LARGEST_INDEX: u64 = 64 << 20;
+
+/// Tells the temporary files of this process from each other.
+static NUM_REFERENCES_WRITTEN: AtomicU64 = AtomicU64::new(0);
 
 /// What counts as having the files that are taken where they are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +115,8 @@ impl RepositoryCache {
         let reference = self.folder.join("refs").join(revision);
         create_folder_of(&reference)?;
         // Beside the folder of references, where nobody takes it for one.
-        let temporary = self.folder.join(format!("ref.{}.partial", std::process::id()));
+        let number = NUM_REFERENCES_WRITTEN.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.folder.join(format!("ref.{}.{number}.partial", std::process::id()));
         fs::write(&temporary, commit).map_err(io_error(&temporary, "cannot be written"))?;
         fs::rename(&temporary, &reference).map_err(io_error(&reference, "cannot be written"))
     }
