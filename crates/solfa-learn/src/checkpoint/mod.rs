@@ -1,4 +1,4 @@
-//! Released models' files, read strictly.
+//! Released models' files, read strictly, and the project's own, which are written too.
 //!
 //! A checkpoint is opened by [`Checkpoint::open`], which finds out what it is from its files, reads its sizes, and maps
 //! its weights into memory. Every tensor of it must be used by the model or stand in the model's table of tensors known
@@ -16,9 +16,11 @@ mod multi_view;
 mod muq;
 mod musicfm;
 mod pickle;
+mod save;
 mod sizes;
 mod source;
 mod strict;
+mod vit1d;
 
 pub use error::CheckpointError;
 pub use mel_conformer::{MelConformerModel, MelTokenizer};
@@ -26,6 +28,7 @@ pub(crate) use multi_view::CLIP_SAMPLES as MULTI_VIEW_CLIP_SAMPLES;
 pub use multi_view::MultiViewModel;
 pub use source::TensorSource;
 pub use strict::KeyTable;
+pub use vit1d::{Vit1dEncoderConfig, Vit1dModel, save_vit1d};
 
 use std::path::{Path, PathBuf};
 
@@ -46,6 +49,7 @@ enum Family {
     Muq(muq::MuqConfig),
     MusicFm(musicfm::MusicFmConfig),
     MultiView(multi_view::MultiViewConfig),
+    Vit1d(Box<Vit1dEncoderConfig>),
 }
 
 /// A model on a device, by the network that it is.
@@ -54,6 +58,8 @@ pub enum LoadedModel {
     MelConformer(Box<MelConformerModel>),
     /// A multi-view ResNet.
     MultiView(Box<MultiViewModel>),
+    /// A ViT-1D.
+    Vit1d(Box<Vit1dModel>),
 }
 
 impl Checkpoint {
@@ -92,6 +98,7 @@ impl Checkpoint {
             Family::Muq(config) => LoadedModel::MelConformer(Box::new(muq::load(config, source, device)?)),
             Family::MusicFm(config) => LoadedModel::MelConformer(Box::new(musicfm::load(config, source, device)?)),
             Family::MultiView(config) => LoadedModel::MultiView(Box::new(multi_view::load(config, source, device)?)),
+            Family::Vit1d(config) => LoadedModel::Vit1d(Box::new(vit1d::load(config, source, device)?)),
         })
     }
 }
@@ -126,6 +133,7 @@ impl Family {
         match config.get("model_type").map(|kind| kind.as_str().unwrap_or_default()) {
             // The package that MuQ comes in writes no type.
             None => Ok(Self::Muq(muq::MuqConfig::read(&path)?)),
+            Some(vit1d::MODEL_TYPE) => Ok(Self::Vit1d(Box::new(Vit1dEncoderConfig::read(&path)?))),
             Some(_) => Err(config_error(format!(
                 "model_type: expected one of {}, or none for MuQ, found {}",
                 MODEL_TYPES.join(", "),
@@ -136,7 +144,7 @@ impl Family {
 }
 
 /// What `model_type` may be in a `config.json`.
-const MODEL_TYPES: &[&str] = &[];
+const MODEL_TYPES: &[&str] = &[vit1d::MODEL_TYPE];
 
 /// The weight files of a checkpoint.
 #[derive(Debug)]

@@ -3,9 +3,9 @@
 use crate::model::{ConformerConfig, MelConformerConfig};
 
 /// Far above any published model: a larger size in a file is damage, and would only exhaust the memory.
-const LARGEST_WIDTH: usize = 1 << 16;
+pub(super) const LARGEST_WIDTH: usize = 1 << 16;
 /// The same for the number of layers, each of which costs time even before its weights are looked for.
-const LARGEST_DEPTH: usize = 256;
+pub(super) const LARGEST_DEPTH: usize = 256;
 /// The same for the codes of a codebook.
 const LARGEST_CODEBOOK: usize = 1 << 17;
 

@@ -6,6 +6,7 @@ mod mel_conformer;
 mod multi_view;
 mod network;
 mod tokenize;
+mod vit1d;
 
 pub use network::{HiddenState, Network, NetworkEncoder};
 pub use tokenize::{Tokens, tokenize};
@@ -21,5 +22,6 @@ pub fn encoder(model: LoadedModel, device: Device, clips_per_pass: usize) -> Box
     match model {
         LoadedModel::MelConformer(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
         LoadedModel::MultiView(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
+        LoadedModel::Vit1d(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
     }
 }
