@@ -591,11 +591,13 @@ fn randomly_damaged_weights_never_panic() {
     let musicfm = copy_checkpoint("musicfm-tiny");
     let legacy = musicfm_with(|_| ());
     let multi_view = copy_checkpoint("multi-view-tiny");
+    let vit1d = copy_checkpoint("vit1d-learned");
     for (folder, file, reach) in [
         (&muq, MUQ_WEIGHTS, 15_000),
         (&musicfm, MUSICFM_WEIGHTS, 16_000),
         (&legacy, MUSICFM_WEIGHTS, 16_000),
         (&multi_view, "contrastive.pt", 60_000),
+        (&vit1d, "model.safetensors", 6_000),
     ] {
         const ITERATIONS: usize = 150;
         let loaded = fuzz(folder.path(), file, 7, ITERATIONS, reach);
@@ -609,7 +611,14 @@ fn randomly_damaged_weights_never_panic() {
 fn randomly_damaged_configurations_never_panic() {
     let muq = copy_checkpoint("muq-25hz");
     let musicfm = copy_checkpoint("musicfm-tiny");
-    let files: [(&TempDir, &str); 3] = [(&muq, "config.json"), (&musicfm, "config.json"), (&musicfm, "msd_stats.json")];
+    let (learned, rotary) = (copy_checkpoint("vit1d-learned"), copy_checkpoint("vit1d-rotary"));
+    let files: [(&TempDir, &str); 5] = [
+        (&muq, "config.json"),
+        (&musicfm, "config.json"),
+        (&musicfm, "msd_stats.json"),
+        (&learned, "config.json"),
+        (&rotary, "config.json"),
+    ];
     for (folder, file) in files {
         const ITERATIONS: usize = 150;
         let loaded = fuzz(folder.path(), file, 11, ITERATIONS, usize::MAX);

@@ -1,14 +1,22 @@
-//! Why a checkpoint could not be loaded.
+//! Why a checkpoint could not be loaded or written.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Why a checkpoint could not be loaded. Every variant names the file, what was expected and what was found.
+/// Why a checkpoint could not be loaded or written. Every variant names the file, what was expected and what was found.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// A file could not be read.
     #[error("{path}: cannot be read: {source}", path = path.display())]
     Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file could not be written.
+    #[error("{path}: cannot be written: {source}", path = path.display())]
+    Write {
         /// The file.
         path: PathBuf,
         /// What the system said.

@@ -1,4 +1,4 @@
-//! Released models' files, read strictly.
+//! Released models' files, read strictly, and the project's own, which are written too.
 //!
 //! A checkpoint is opened by [`Checkpoint::open`], which finds out what it is from its files, reads its sizes, and maps
 //! its weights into memory. Every tensor of it must be used by the model or stand in the model's table of tensors known
@@ -22,10 +22,12 @@ mod muq;
 mod musicfm;
 mod pickle;
 mod preprocessor;
+mod save;
 mod sizes;
 mod source;
 mod strict;
 mod text_tokenizer;
+mod vit1d;
 mod waveform_transformer;
 mod xlm_roberta;
 
@@ -38,6 +40,7 @@ pub use multi_view::MultiViewModel;
 pub use source::TensorSource;
 pub use strict::KeyTable;
 pub use text_tokenizer::{TextTokenizer, TokenizedText};
+pub use vit1d::{Vit1dEncoderConfig, Vit1dModel, save_vit1d};
 pub use waveform_transformer::WaveformTransformerModel;
 
 use std::path::{Path, PathBuf};
@@ -63,6 +66,7 @@ enum Family {
     Hubert(waveform_transformer::Settings),
     Data2Vec(waveform_transformer::Settings),
     MultiView(multi_view::MultiViewConfig),
+    Vit1d(Box<Vit1dEncoderConfig>),
 }
 
 /// A model on a device, by the network that it is.
@@ -77,6 +81,8 @@ pub enum LoadedModel {
     MultiView(Box<MultiViewModel>),
     /// MERT v2.
     Mert2(Box<Mert2Model>),
+    /// A ViT-1D.
+    Vit1d(Box<Vit1dModel>),
 }
 
 impl LoadedModel {
@@ -146,6 +152,7 @@ impl Checkpoint {
                 LoadedModel::WaveformTransformer(Box::new(data2vec::load(settings, source, device)?))
             }
             Family::MultiView(config) => LoadedModel::MultiView(Box::new(multi_view::load(config, source, device)?)),
+            Family::Vit1d(config) => LoadedModel::Vit1d(Box::new(vit1d::load(config, source, device)?)),
         })
     }
 }
@@ -187,6 +194,7 @@ impl Family {
             Some("mert_model") => Ok(Self::Hubert(hubert::read(&path, hubert::Author::Mert)?)),
             Some("data2vec-audio") => Ok(Self::Data2Vec(data2vec::read(&path)?)),
             Some("mert2") => Ok(Self::Mert2(mert2::Mert2Settings::read(&path)?)),
+            Some(vit1d::MODEL_TYPE) => Ok(Self::Vit1d(Box::new(Vit1dEncoderConfig::read(&path)?))),
             Some(_) => Err(config_error(format!(
                 "model_type: expected one of {}, or none for MuQ, found {}",
                 MODEL_TYPES.join(", "),
@@ -197,7 +205,7 @@ impl Family {
 }
 
 /// What `model_type` may be in a `config.json`.
-const MODEL_TYPES: &[&str] = &["hubert", "mert_model", "data2vec-audio", "mert2"];
+const MODEL_TYPES: &[&str] = &["hubert", "mert_model", "data2vec-audio", "mert2", vit1d::MODEL_TYPE];
 
 /// The weight files of a checkpoint.
 #[derive(Debug)]

@@ -7,7 +7,7 @@
 use burn::tensor::Device;
 use solfa_signal::features::{MelConfig, MelSpectrogram};
 
-use super::sizes::check_size;
+use super::sizes::{self, LARGEST_DEPTH, check_size};
 use super::strict::StrictLoader;
 use super::{CheckpointError, KeyTable, TensorSource};
 use crate::model::{ModifiedResNet, ModifiedResNetConfig};
@@ -16,11 +16,7 @@ use crate::model::{ModifiedResNet, ModifiedResNetConfig};
 pub(crate) const CLIP_SAMPLES: usize = 64_000;
 
 /// Far above the release's 16: a larger width in a file is damage, and would only exhaust the memory.
-const LARGEST_WIDTH: usize = 4096;
-/// The same for the embedding.
-const LARGEST_EMBEDDING: usize = 1 << 16;
-/// The same for the blocks of a stage, each of which costs time even before its weights are looked for.
-const LARGEST_DEPTH: usize = 256;
+const LARGEST_STEM: usize = 4096;
 
 /// A multi-view encoder: what it sees, and the network.
 pub struct MultiViewModel {
@@ -143,11 +139,11 @@ fn network_config(source: &TensorSource, prefix: &str) -> ModifiedResNetConfig {
 }
 
 fn check(config: &ModifiedResNetConfig) -> Result<(), String> {
-    check_size("rows of conv3.weight", config.width, LARGEST_WIDTH)?;
+    check_size("rows of conv3.weight", config.width, LARGEST_STEM)?;
     if !config.width.is_multiple_of(2) {
         return Err(format!("rows of conv3.weight: expected an even number, found {}", config.width));
     }
-    check_size("rows of attnpool.c_proj.weight", config.embedding_size, LARGEST_EMBEDDING)?;
+    check_size("rows of attnpool.c_proj.weight", config.embedding_size, sizes::LARGEST_WIDTH)?;
     config.stage_depths.iter().try_for_each(|&depth| check_size("blocks of a stage", depth, LARGEST_DEPTH))
 }
 

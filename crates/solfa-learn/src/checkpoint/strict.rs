@@ -12,7 +12,8 @@ use super::{CheckpointError, TensorSource, error::Mismatch};
 pub struct KeyTable {
     /// What every name begins with.
     pub prefix: &'static str,
-    /// Our name of a path segment, and theirs. A segment that is not listed has the same name in both.
+    /// Our name of a path segment, and theirs. A segment that is not listed has the same name in both; theirs is empty
+    /// where they have no such segment.
     pub segments: &'static [(&'static str, &'static str)],
     /// Tensors of the file that this model does not use, each with the reason. A name that begins or ends with `*`
     /// stands for all names with that end or beginning. Names are whole, prefix included.
@@ -20,16 +21,14 @@ pub struct KeyTable {
 }
 
 impl KeyTable {
-    fn foreign_name(&self, path: &[String]) -> String {
-        let mut name = self.prefix.to_owned();
-        for (index, segment) in path.iter().enumerate() {
-            if index > 0 {
-                name.push('.');
-            }
+    /// Their name of the tensor at one of our paths.
+    pub(super) fn foreign_name(&self, path: &[String]) -> String {
+        let theirs = path.iter().map(|segment| {
             let known = self.segments.iter().find(|(ours, _)| ours == segment);
-            name.push_str(known.map_or(segment.as_str(), |(_, theirs)| theirs));
-        }
-        name
+            known.map_or(segment.as_str(), |(_, theirs)| theirs)
+        });
+        let segments: Vec<&str> = theirs.filter(|segment| !segment.is_empty()).collect();
+        format!("{}{}", self.prefix, segments.join("."))
     }
 
     fn is_known_unused(&self, name: &str) -> bool {
@@ -110,6 +109,14 @@ impl<'source> StrictLoader<'source> {
     }
 }
 
+/// Whether a parameter is a linear layer's weight, which Burn keeps as `[input, output]` and PyTorch as
+/// `[output, input]`.
+pub(super) fn is_linear_weight<const D: usize>(path: &[String], containers: &[String]) -> bool {
+    D == 2
+        && containers.last().is_some_and(|container| container == "Struct:Linear")
+        && path.last().is_some_and(|field| field == "weight")
+}
+
 /// Walks one module.
 struct Filler<'loader, 'source> {
     loader: &'loader mut StrictLoader<'source>,
@@ -131,10 +138,7 @@ impl ModuleMapper for Filler<'_, '_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let name = format!("{}{}", self.loader.root, self.table.foreign_name(&self.path));
-        // Burn keeps a linear layer's weight as [input, output], PyTorch as [output, input].
-        let is_transposed = D == 2
-            && self.containers.last().is_some_and(|container| container == "Struct:Linear")
-            && self.path.last().is_some_and(|field| field == "weight");
+        let is_transposed = is_linear_weight::<D>(&self.path, &self.containers);
         let mut expected = param.lazy_shape().to_vec();
         if is_transposed {
             expected.reverse();
@@ -184,7 +188,7 @@ mod tests {
 
     const TABLE: KeyTable = KeyTable {
         prefix: "model.",
-        segments: &[("norm", "layer_norm"), ("gamma", "weight")],
+        segments: &[("norm", "layer_norm"), ("gamma", "weight"), ("LayerNorm", "")],
         unused: &[
             ("model.cls_token", "a reason"),
             ("model.position.*", "a reason"),
@@ -195,6 +199,8 @@ mod tests {
     #[test]
     fn names_are_translated_segment_by_segment() {
         let path = ["layers", "0", "norm", "gamma"].map(str::to_owned);
+        assert_eq!(TABLE.foreign_name(&path), "model.layers.0.layer_norm.weight");
+        let path = ["layers", "0", "norm", "LayerNorm", "gamma"].map(str::to_owned);
         assert_eq!(TABLE.foreign_name(&path), "model.layers.0.layer_norm.weight");
     }
 

@@ -9,6 +9,7 @@ mod multi_view;
 mod network;
 mod text;
 mod tokenize;
+mod vit1d;
 mod waveform_transformer;
 
 pub use mulan::MulanAudioEncoder;
@@ -30,5 +31,6 @@ pub fn encoder(model: LoadedModel, device: Device, clips_per_pass: usize) -> Box
         LoadedModel::WaveformTransformer(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
         LoadedModel::MultiView(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
         LoadedModel::Mert2(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
+        LoadedModel::Vit1d(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
     }
 }
