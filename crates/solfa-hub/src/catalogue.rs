@@ -213,7 +213,7 @@ pub const MODELS: &[KnownModel] = &[
         licence: CC_BY_NC,
         paper: Some("2501.01108"),
         has_text_tower: true,
-        note: "one vector for each 10 s; also needs the configurations of OpenMuQ/MuQ-large-msd-iter and xlm-roberta-base",
+        note: "one vector for each 10 s; needs config.json of MuQ-large-msd-iter and of xlm-roberta-base too",
     },
     KnownModel {
         id: "musicfm-fma",

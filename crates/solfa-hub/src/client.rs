@@ -1,8 +1,8 @@
 //! Requests to a hub, through the HTTP client that `hf-hub` builds.
 //!
-//! Redirects are followed here, one by one, for three reasons. What a file is, is said by the hub and not by the storage
-//! that it redirects to. The token must not reach that storage. And `hf-hub`'s own functions for files send the token
-//! along by hand, take names of files on disk from the answer unchecked, and append whatever comes.
+//! Redirects are followed here, one by one. What a file is, the hub says, and not the storage that it redirects to; and
+//! the token must not reach that storage. `hf-hub` 0.5's own functions for files send the token along, take names of
+//! files on disk from the answer unchecked, and append whatever comes.
 
 use std::io::Read;
 

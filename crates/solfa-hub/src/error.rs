@@ -146,6 +146,28 @@ pub enum HubError {
     },
 }
 
+impl HubError {
+    /// Whether a server or the cache could not be used, as against one that gave a wrong answer.
+    pub(crate) fn is_about_access(&self) -> bool {
+        match self {
+            Self::RepositoryNotFound { .. }
+            | Self::Refused { .. }
+            | Self::Network { .. }
+            | Self::Status { .. }
+            | Self::Interrupted { .. }
+            | Self::DiskFull { .. }
+            | Self::Io { .. } => true,
+            Self::NoCacheFolder
+            | Self::Setting { .. }
+            | Self::RevisionNotFound { .. }
+            | Self::FilesNotFound { .. }
+            | Self::Offline { .. }
+            | Self::Protocol { .. }
+            | Self::Integrity { .. } => false,
+        }
+    }
+}
+
 fn private_hint(has_token: bool) -> &'static str {
     if has_token { " (or one that this HF_TOKEN may not see)" } else { " (or a private one: set HF_TOKEN)" }
 }

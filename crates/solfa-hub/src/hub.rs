@@ -38,10 +38,11 @@ impl Hub {
 
     /// What is to be opened, as by [`Hub::cached`], after downloading what is missing.
     ///
-    /// Files that are in the cache are used without asking a server, so a branch stays at the commit that it was at when
-    /// it was first fetched, and a run gives tomorrow what it gives today. (Python's library asks each time.)
-    /// [`Hub::refresh`] asks. A server is also asked where it is not known whether the repository has the files that are
-    /// taken if they exist, as when another program has filled the cache; if it cannot be reached, what is there is used.
+    /// Files that are in the cache are used without asking a server, so a branch stays at the commit that it was first
+    /// fetched at, and a run gives tomorrow what it gives today. (Python's library asks each time; [`Hub::refresh`]
+    /// does.) One exception: another program that has filled the cache may have left out files that are taken if they
+    /// exist. Then the server is asked once whether they do. If it cannot be reached, or the cache cannot be written,
+    /// what is there is used, and `progress` told so.
     ///
     /// Every downloaded file is verified by the hash that the hub gives. A download that broke off is continued by the
     /// next call. Two processes at once wait for each other.
@@ -57,7 +58,10 @@ impl Hub {
             return cached.ok_or_else(|| self.offline(files));
         }
         match (self.download(files, progress), cached) {
-            (Err(HubError::Network { .. }), Some(path)) => Ok(path),
+            (Err(error), Some(path)) if error.is_about_access() => {
+                progress.unchecked(&error);
+                Ok(path)
+            }
             (outcome, _) => outcome,
         }
     }

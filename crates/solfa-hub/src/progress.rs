@@ -1,5 +1,7 @@
 //! News of downloads.
 
+use crate::error::HubError;
+
 /// Is told of downloads as they go on. `()` takes no notice.
 pub trait DownloadProgress {
     /// A file of `num_bytes` is being downloaded, and the first `resumed_at` bytes are there from an earlier time. May
@@ -11,6 +13,9 @@ pub trait DownloadProgress {
     fn file_finished(&mut self, file: &str);
     /// Another process is downloading the file: this one waits for it.
     fn waiting(&mut self, file: &str);
+    /// What is in the cache is used, but whether the repository has further files that belong to the model (such as
+    /// `preprocessor_config.json`) could not be found out, for this reason.
+    fn unchecked(&mut self, reason: &HubError);
 }
 
 impl DownloadProgress for () {
@@ -18,4 +23,5 @@ impl DownloadProgress for () {
     fn advanced(&mut self, _num_bytes: u64) {}
     fn file_finished(&mut self, _file: &str) {}
     fn waiting(&mut self, _file: &str) {}
+    fn unchecked(&mut self, _reason: &HubError) {}
 }

@@ -26,6 +26,8 @@ pub struct LocalHub {
 pub struct Request {
     /// Whether the storage was asked, and not the hub.
     pub is_storage: bool,
+    /// Whether only the headers are asked for. The usual answer then has the headers of the whole file.
+    pub is_head: bool,
     /// Path and query.
     pub path: String,
     /// Names in lower case, with their values.
@@ -206,6 +208,7 @@ fn accept(shared: &Shared, listener: &TcpListener, is_storage: bool) {
 fn serve(shared: &Shared, mut stream: TcpStream, is_storage: bool) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let first = lines.next().transpose()?.unwrap_or_default();
+    let is_head = first.starts_with("HEAD ");
     let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
     let mut headers = BTreeMap::new();
     for line in lines {
@@ -213,7 +216,7 @@ fn serve(shared: &Shared, mut stream: TcpStream, is_storage: bool) -> std::io::R
         let Some((name, value)) = line.split_once(':') else { break };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
-    let request = Request { is_storage, path, headers };
+    let request = Request { is_storage, is_head, path, headers };
     let usual = usual_reply(shared, &request);
     let reply = match &*lock(&shared.handler) {
         Some(handler) => handler(&request, usual),
@@ -227,7 +230,9 @@ fn serve(shared: &Shared, mut stream: TcpStream, is_storage: bool) -> std::io::R
     }
     stream.write_all(head.as_bytes())?;
     stream.write_all(b"\r\n")?;
-    stream.write_all(&reply.body[..reply.cut.unwrap_or(reply.body.len())])?;
+    if !is_head {
+        stream.write_all(&reply.body[..reply.cut.unwrap_or(reply.body.len())])?;
+    }
     stream.shutdown(Shutdown::Both)
 }
 
@@ -253,7 +258,10 @@ fn usual_reply(shared: &Shared, request: &Request) -> Reply {
             return error(404, "RevisionNotFound");
         }
         let siblings: Vec<_> = files.keys().map(|name| serde_json::json!({ "rfilename": name })).collect();
-        return Reply::new(200, serde_json::json!({ "sha": commit, "siblings": siblings, "gated": false }).to_string());
+        return Reply::new(
+            200,
+            serde_json::json!({ "id": repository, "sha": commit, "siblings": siblings, "gated": false }).to_string(),
+        );
     }
     if let Some(rest) = path.strip_prefix(&format!("/{repository}/resolve/")) {
         let Some(name) = revision_of(rest) else { return error(404, "RevisionNotFound") };

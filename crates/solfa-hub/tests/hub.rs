@@ -129,6 +129,7 @@ enum News {
     Started(String, u64, u64),
     Finished(String),
     Waiting(String),
+    Unchecked(String),
 }
 
 #[derive(Default)]
@@ -149,6 +150,9 @@ impl DownloadProgress for Recorded {
     }
     fn waiting(&mut self, file: &str) {
         self.news.push(News::Waiting(file.to_owned()));
+    }
+    fn unchecked(&mut self, reason: &HubError) {
+        self.news.push(News::Unchecked(reason.to_string()));
     }
 }
 
@@ -225,9 +229,15 @@ fn a_cache_that_python_filled_is_used() {
     }
     assert_eq!(setup.hub().cached(&model()), None, "main was never asked for");
     assert_eq!(setup.server.take_requests(), []);
-    // A hub that cannot be reached is no reason not to use what is there.
-    let unreachable = Hub::new(HubSettings { endpoint: unused_endpoint(), ..setup.settings() }).unwrap();
-    assert_eq!(unreachable.fetch(&files_of("hf:org/tiny@pr/1"), &mut ()).unwrap(), snapshot);
+    // A hub that cannot be used is no reason not to use what is there. Whether there is more is not known, and said so.
+    let unreachable = Hub::new(HubSettings { endpoint: UNUSED_ENDPOINT.to_owned(), ..setup.settings() }).unwrap();
+    setup.server.answer_with(|_, _| Reply::new(503, ""));
+    for hub in [unreachable, setup.hub()] {
+        let mut progress = Recorded::default();
+        assert_eq!(hub.fetch(&files_of("hf:org/tiny@pr/1"), &mut progress).unwrap(), snapshot);
+        assert!(matches!(progress.news[..], [News::Unchecked(_)]), "{:?}", progress.news);
+        assert!(hub.refresh(&files_of("hf:org/tiny@pr/1"), &mut ()).is_err());
+    }
 }
 
 #[test]
@@ -540,7 +550,8 @@ fn a_repository_without_a_model_says_what_it_holds() {
 
 #[test]
 fn shards_are_fetched_as_their_index_says() {
-    let index = br#"{"metadata": {}, "weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors", "c": "model-1.safetensors"}}"#;
+    let index = br#"{"metadata": {}, "weight_map":
+        {"a": "model-1.safetensors", "b": "model-2.safetensors", "c": "model-1.safetensors"}}"#;
     let files: [(&str, &[u8]); 5] = [
         ("config.json", b"{}"),
         ("model.safetensors.index.json", index),
@@ -679,17 +690,14 @@ fn offline_uses_the_cache_alone() {
     assert_eq!(setup.server.take_requests(), []);
 }
 
-/// An address where nobody listens.
-fn unused_endpoint() -> String {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
-}
+/// An address where nobody listens: no system gives this port to a program that asks for any.
+const UNUSED_ENDPOINT: &str = "http://127.0.0.1:1";
 
 #[test]
 fn a_hub_that_cannot_be_reached_is_named() {
     let setup = Setup::new();
-    let endpoint = unused_endpoint();
-    let hub = Hub::new(HubSettings { endpoint: endpoint.clone(), ..setup.settings() }).unwrap();
+    let endpoint = UNUSED_ENDPOINT;
+    let hub = Hub::new(HubSettings { endpoint: endpoint.to_owned(), ..setup.settings() }).unwrap();
     let error = hub.fetch(&model(), &mut ()).unwrap_err();
     assert!(matches!(&error, HubError::Network { host, .. } if *host == endpoint), "{error}");
     assert!(error.to_string().starts_with(&format!("{endpoint} cannot be reached")), "{error}");
@@ -772,6 +780,7 @@ fn a_second_process_waits_and_finds_the_file_there() {
         fn waiting(&mut self, file: &str) {
             self.0.send(file.to_owned()).unwrap();
         }
+        fn unchecked(&mut self, _reason: &HubError) {}
     }
     let (sender, receiver) = mpsc::channel();
     let hub = setup.hub();
@@ -807,7 +816,7 @@ fn many_at_once_download_each_content_once() {
 fn proxies_are_not_asked_for_this_machine() {
     let mut test = Command::new(std::env::current_exe().unwrap());
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
-        test.env(name, unused_endpoint());
+        test.env(name, UNUSED_ENDPOINT);
     }
     test.env_remove("NO_PROXY").env_remove("no_proxy");
     let name = "a_model_is_fetched_into_pythons_layout_once";
