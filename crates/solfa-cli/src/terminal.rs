@@ -9,6 +9,7 @@ use std::time::Duration;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use solfa_hub::error::HubError;
 use solfa_hub::progress::DownloadProgress;
 
 /// How a command that ran to its end ended.
@@ -195,6 +196,10 @@ impl DownloadProgress for Downloads {
 
     fn waiting(&mut self, file: &str) {
         note(&format!("another process is downloading {file}: waiting for it"));
+    }
+
+    fn unchecked(&mut self, error: &HubError) {
+        note(&format!("using what is in the cache, which could not be checked: {error}"));
     }
 }
 

@@ -21,7 +21,7 @@ fn a_wrong_command_line_is_2_and_says_what_would_be_right() {
         ("", "Usage: solfa"),
         ("embed", "<INPUT>"),
         ("embed song.wav --frobnicate", "--frobnicate"),
-        ("embed song.wav --model nope", "neither a built-in model (mel, mfcc, cqt, chroma) nor a folder"),
+        ("embed song.wav --model nope", "neither a known model (see `solfa models`) nor a folder or file"),
         ("embed song.wav --layers 5", "layer 5 does not exist: the encoder has layers 0 to 0"),
         ("embed song.wav --layers foo", "expected `all`, `last`, or numbers and ranges"),
         ("embed song.wav --layers 5-3", "expected `all`, `last`, or numbers and ranges"),
@@ -136,7 +136,7 @@ fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is_one() {
 fn help_and_completions_and_lists() {
     let workplace = Workplace::new();
     workplace.solfa("--version").assert().success().stdout(contains(env!("CARGO_PKG_VERSION")));
-    for command in ["", "embed", "tokens", "models", "doctor", "bench", "completions"] {
+    for command in ["", "embed", "tag", "tokens", "models", "doctor", "bench", "completions"] {
         workplace.solfa(&format!("{command} --help")).assert().success().stdout(contains("Usage:")).stderr("");
     }
     workplace.solfa("embed --help").assert().stdout(contains("Exit codes: 0").and(contains("0,3,5-8")));
@@ -144,10 +144,16 @@ fn help_and_completions_and_lists() {
         workplace.solfa(&format!("completions {shell}")).assert().success().stdout(contains(start)).stderr("");
     }
     let models = json_lines(&workplace.solfa("models --json").output().unwrap().stdout);
-    assert_eq!(
-        models.iter().map(|model| model["id"].as_str().unwrap()).collect::<Vec<_>>(),
-        ["mel", "mfcc", "cqt", "chroma"]
-    );
+    let ids: Vec<_> = models.iter().map(|model| model["id"].as_str().unwrap()).collect();
+    assert_eq!(ids[..4], ["mel", "mfcc", "cqt", "chroma"]);
+    for id in
+        ["muq-large-msd-iter", "muq-mulan-large", "mert-v1-95m", "mert-v1-330m", "music2vec-v1", "deezer-contrastive"]
+    {
+        assert!(ids.contains(&id), "{id}");
+    }
+    let muq = models.iter().find(|model| model["id"] == "muq-large-msd-iter").unwrap();
+    assert_eq!((&muq["licence"], &muq["non_commercial"]), (&"CC-BY-NC-4.0".into(), &true.into()));
+    workplace.solfa("models").assert().success().stdout(contains("CC-BY-NC-4.0 (nc)").and(contains("built in")));
     let doctor = json_lines(&workplace.solfa("doctor --json").output().unwrap().stdout);
     assert_eq!(doctor[0]["devices"][0], serde_json::json!({"device": "cpu", "usable": true}));
 }

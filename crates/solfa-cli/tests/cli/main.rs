@@ -10,6 +10,8 @@ mod formats;
 mod golden;
 mod hostile;
 mod inputs;
+mod models;
 mod resume;
 mod songs;
+mod tag;
 mod windows;

@@ -1,0 +1,127 @@
+//! Models by name and from the hub, against a hub on this machine; class tokens and attention that are not there.
+
+use assert_cmd::Command;
+use predicates::prelude::PredicateBooleanExt as _;
+use predicates::str::contains;
+use serde_json::Value;
+use solfa_hub::testing::LocalHub;
+
+use crate::common::{Workplace, fixture, json_lines};
+
+/// The command with a hub of its own and nothing of the user's.
+fn with_hub(workplace: &Workplace, endpoint: &str, arguments: &str) -> Command {
+    let mut command = workplace.solfa(arguments);
+    for name in [
+        "HF_HUB_CACHE",
+        "HF_TOKEN",
+        "HF_TOKEN_PATH",
+        "HF_HUB_OFFLINE",
+        "XDG_CACHE_HOME",
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+        "HTTPS_PROXY",
+        "https_proxy",
+    ] {
+        command.env_remove(name);
+    }
+    command.env("HF_HOME", workplace.path("hf")).env("HF_ENDPOINT", endpoint);
+    command
+}
+
+/// A hub that has the tiny MuQ under the name of the real one.
+fn hub_with_muq() -> LocalHub {
+    let file = |name: &str| fs_err::read(fixture("golden/muq-25hz").join(name)).unwrap();
+    let (config, weights) = (file("config.json"), file("model.safetensors"));
+    LocalHub::serve("OpenMuQ/MuQ-large-msd-iter", &[("config.json", &config), ("model.safetensors", &weights)])
+}
+
+#[test]
+fn a_known_name_is_downloaded_once_and_then_works_offline() {
+    let workplace = Workplace::new();
+    workplace.song("a.wav", 2.0, 1);
+    let hub = hub_with_muq();
+    let endpoint = hub.endpoint();
+    let is_cached = || {
+        let output = with_hub(&workplace, &endpoint, "models --json").output().unwrap();
+        let models = json_lines(&output.stdout);
+        models.iter().find(|model| model["id"] == "muq-large-msd-iter").unwrap()["cached"].clone()
+    };
+    assert_eq!(is_cached(), Value::Bool(false));
+    with_hub(&workplace, &endpoint, "embed --model muq-large-msd-iter -o one a.wav").assert().success().stderr(
+        contains("downloading model.safetensors").and(contains("CC-BY-NC-4.0: not for commercial use").count(1)),
+    );
+    assert!(!hub.take_requests().is_empty());
+    assert_eq!(is_cached(), Value::Bool(true));
+
+    with_hub(&workplace, &endpoint, "embed --model hf:OpenMuQ/MuQ-large-msd-iter -o two a.wav")
+        .assert()
+        .success()
+        .stderr(contains("downloading").not().and(contains("not for commercial use")));
+    assert!(hub.take_requests().is_empty(), "what is in the cache needs no server");
+    drop(hub);
+    let mut offline = with_hub(&workplace, &endpoint, "embed --model muq-large-msd-iter -o three a.wav");
+    offline.env("HF_HUB_OFFLINE", "1").assert().success();
+
+    let vectors = |folder: &str| crate::common::float_tensors(&workplace.path(&format!("{folder}/a.safetensors")));
+    assert_eq!(vectors("one"), vectors("two"));
+    assert_eq!(vectors("one"), vectors("three"));
+    workplace.solfa("embed --output four a.wav --model").arg(fixture("golden/muq-25hz")).assert().success();
+    assert_eq!(vectors("one"), vectors("four"));
+}
+
+#[test]
+fn what_cannot_be_had_says_what_to_do() {
+    let workplace = Workplace::new();
+    workplace.song("a.wav", 2.0, 1);
+    let hub = hub_with_muq();
+    let refused = |model: &str, code: i32, messages: [&str; 2]| {
+        let mut command = with_hub(&workplace, &hub.endpoint(), "embed a.wav --model");
+        command.arg(model).assert().code(code).stderr(contains(messages[0]).and(contains(messages[1])));
+    };
+    refused("mert-v1-95", 2, ["neither a known model", "did you mean mert-v1-95m?"]);
+    refused("chrom", 2, ["neither a known model", "did you mean chroma?"]);
+    refused("music/model.safetensors", 2, ["no such folder or file", "hf:ORG/NAME"]);
+    refused("hf:a/b/c", 2, ["a/b/c", "more than one"]);
+    refused("hf:somebody/nothing", 1, ["somebody/nothing", "no such repository"]);
+    refused("hf:OpenMuQ/MuQ-large-msd-iter@v9", 1, ["v9", "OpenMuQ/MuQ-large-msd-iter"]);
+    refused("deezer-byol", 2, ["is not on the Hugging Face hub", "github.com/deezer"]);
+    let mut offline = with_hub(&workplace, &hub.endpoint(), "embed a.wav --model mert-v1-95m");
+    offline.env("HF_HUB_OFFLINE", "1").assert().code(1).stderr(contains("config.json").and(contains("HF_HUB_OFFLINE")));
+    let mut unreachable = with_hub(&workplace, "http://127.0.0.1:9", "embed a.wav --model mert-v1-95m");
+    unreachable.assert().code(1).stderr(contains("127.0.0.1:9"));
+}
+
+#[test]
+fn attention_and_class_tokens_are_asked_of_models_that_have_them() {
+    let workplace = Workplace::new();
+    workplace.song("a.wav", 2.0, 1);
+    let refused = |arguments: &str, message: &str| {
+        workplace.solfa(arguments).assert().code(2).stderr(contains(message));
+        assert!(!workplace.path("embeddings").exists());
+    };
+    refused("embed --model mel --attentions a.wav", "mel has no attention maps");
+    refused("embed --model mel --pool cls a.wav", "--pool cls: mel has no class token");
+    refused("embed --attentions --resume a.wav", "cannot be used with");
+    let muq = fixture("golden/muq-25hz");
+    let mut command = workplace.solfa("embed --attentions --layers 0 a.wav --model");
+    command.arg(&muq).assert().code(2).stderr(contains("choose another layer"));
+}
+
+#[test]
+fn attention_maps_of_every_window_stand_beside_the_embedding() {
+    let workplace = Workplace::new();
+    workplace.song("a.wav", 2.5, 1);
+    let mut command = workplace.solfa("embed --attentions --layers 2 --window 1 --tail pad a.wav -o out/b.npy --model");
+    command.arg(fixture("golden/muq-25hz")).assert().success();
+    let maps = ["b.attention/0000.safetensors", "b.attention/0001.safetensors", "b.attention/0002.safetensors"];
+    assert_eq!(workplace.files("out"), [&maps[..], &["b.npy", "b.npy.json"]].concat());
+    for (window, name) in maps.into_iter().enumerate() {
+        let stored = crate::common::Stored::read(&workplace.path("out").join(name));
+        assert_eq!(stored.tensors.len(), 1);
+        assert_eq!(stored.shape("layer_2"), [4, 25, 25], "{name}");
+        assert_eq!(stored.metadata["window_start_seconds"], window.to_string());
+        assert_eq!(stored.metadata["path"], "a.wav");
+    }
+}
