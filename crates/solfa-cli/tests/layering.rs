@@ -45,7 +45,12 @@ const WORKSPACE: [Layers; 5] = [
         never: &["tokio", "clap", "anyhow"],
         modules: &["device", "model", "targets", "checkpoint", "embed"],
         environment: Environment::Only(&[]),
-        confined: &[("pytorch_reader", "checkpoint"), ("safetensors", "checkpoint"), ("memmap2", "checkpoint")],
+        confined: &[
+            ("pytorch_reader", "checkpoint"),
+            ("safetensors", "checkpoint"),
+            ("memmap2", "checkpoint"),
+            ("tokenizers", "checkpoint"),
+        ],
     },
     Layers {
         name: "solfa-eval",

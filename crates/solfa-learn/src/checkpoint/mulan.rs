@@ -293,6 +293,7 @@ fn transformer(fields: &TransformerFields) -> Result<QueryKeyNormTransformerConf
         num_heads: heads,
         head_dim: dim_head,
         intermediate_size,
+        has_norm_biases: false,
     })
 }
 
@@ -312,6 +313,8 @@ const UNUSED: &[(&str, &str)] = &[
     ("mulan.audio.model.model.recon_proj.*", "head of an optional reconstruction loss of MuQ's pre-training"),
     ("mulan.audio.model.model.rvq.*", "MuQ's tokenizer, a target of its pre-training: the joint space has no tokens"),
     ("mulan.audio.model.model.quantizer_melspec_2048.*", "the same, in a MuQ with random projections"),
+    ("*.norm.gamma", "a buffer that the reference reads only where no scale is learned"),
+    ("*.1.0.gamma", "the same in a feed-forward module"),
     ("mulan.text.model.pooler.*", "the reference takes the last hidden state, and not what the pooler makes of it"),
     ("mulan.text.model.embeddings.position_ids", "counts from 0; older versions of the library stored it"),
 ];
@@ -369,6 +372,11 @@ pub(super) fn load(file: &MulanFile, source: &TensorSource, device: &Device) -> 
     let MulanFile { config, mel_mean, mel_deviation, text, text_folder } = file;
     let (tokenizer_path, config_path) = (text_folder.join("tokenizer.json"), text_folder.join("config.json"));
     let tokenizer = TextTokenizer::read(&tokenizer_path, text, &config_path)?;
+    let mut config = config.clone();
+    for (head, tables) in [(&mut config.audio_head, AUDIO_HEAD), (&mut config.text_head, TEXT_HEAD)] {
+        let name = format!("{}layers.0.0.norm.beta", tables.transformer);
+        head.transformer.has_norm_biases = source.shape(&name).is_some();
+    }
     let mut loader = StrictLoader::new(source);
     let audio_network = loader.fill(MelConformer::new(&config.audio_network, device), AUDIO_NETWORK);
     let audio_head = fill_head(&mut loader, JointSpaceHead::new(&config.audio_head, device), &AUDIO_HEAD);
@@ -386,7 +394,7 @@ pub(super) fn load(file: &MulanFile, source: &TensorSource, device: &Device) -> 
             head: audio_head,
         },
         text: MulanText { tokenizer, network: text_network, head: text_head },
-        config: config.clone(),
+        config,
         contrast_scale: contrast_scale(source)?,
         weights_sha256: source.sha256()?,
     })

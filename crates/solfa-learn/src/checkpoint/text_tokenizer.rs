@@ -4,6 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use serde::Deserialize;
+use serde_json::Value;
 use tokenizers::Tokenizer;
 
 use super::xlm_roberta::XlmRobertaFile;
@@ -43,9 +45,10 @@ impl TextTokenizer {
             return Err(config_error(format!("expected the text model's tokenizer, found {found}")));
         }
         let text = fs::read(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?;
-        let mut tokenizer = guarded(|| Tokenizer::from_bytes(&text)).map_err(|fault| {
-            config_error(format!("expected a tokenizer, found {} bytes with this fault: {fault}", text.len()))
-        })?;
+        let mut tokenizer =
+            check_template(&text).and_then(|()| guarded(|| Tokenizer::from_bytes(&text))).map_err(|fault| {
+                config_error(format!("expected a tokenizer, found {} bytes with this fault: {fault}", text.len()))
+            })?;
         // The reference cuts nothing and pads only where several texts share a pass, whatever the file says.
         tokenizer.with_padding(None);
         guarded(|| tokenizer.with_truncation(None).map(|_| ())).map_err(config_error)?;
@@ -145,7 +148,32 @@ impl std::fmt::Debug for TextTokenizer {
     }
 }
 
-/// What the library makes of a file that someone gave us: it panics on some contradictions in it, which are errors here.
+/// Checks that what is put around a text is made of tokens that the file declares; the library panics where it is not.
+fn check_template(text: &[u8]) -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct File {
+        #[serde(default)]
+        post_processor: Value,
+    }
+    let File { post_processor } = serde_json::from_slice(text).map_err(|fault| fault.to_string())?;
+    match undeclared_token(&post_processor) {
+        None => Ok(()),
+        Some(token) => Err(format!("post_processor: `{token}` is not among its special_tokens")),
+    }
+}
+
+fn undeclared_token(post_processor: &Value) -> Option<&str> {
+    let list = |name: &str| post_processor.get(name).and_then(Value::as_array).into_iter().flatten();
+    let declared = post_processor.get("special_tokens");
+    let mut pieces = list("single").chain(list("pair"));
+    let undeclared = pieces.find_map(|piece| {
+        let token = piece.get("SpecialToken")?.get("id")?.as_str()?;
+        declared.is_none_or(|declared| declared.get(token).is_none()).then_some(token)
+    });
+    undeclared.or_else(|| list("processors").find_map(undeclared_token))
+}
+
+/// What the library makes of a file that someone gave us: where it panics on a contradiction, that is an error here.
 fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result.map_err(|error| error.to_string()),

@@ -1,6 +1,6 @@
 //! The transformer on top of MuQ-MuLan's towers: queries and keys of length one.
 //!
-//! Zhu et al. 2025 (MuQ), arXiv:2501.01108, sec. 3. Pre-norm layers without biases. Queries and keys are L2-normalised
+//! Zhu et al. 2025 (MuQ), arXiv:2501.01108, sec. 3. Pre-norm layers whose linear maps have no biases. Queries and keys are L2-normalised
 //! and scaled per dimension (Dehghani et al. 2023, "Scaling Vision Transformers to 22 Billion Parameters",
 //! arXiv:2302.05442, sec. 2), the feed-forward module is a GEGLU (Shazeer 2020, "GLU Variants Improve Transformer",
 //! arXiv:2002.05202, sec. 2), and no positions are added.
@@ -30,6 +30,9 @@ pub struct QueryKeyNormTransformerConfig {
     pub head_dim: usize,
     /// Inner width of the feed-forward modules: two thirds of a multiple of `dim`, rounded down.
     pub intermediate_size: usize,
+    /// Whether the layer norms have biases. They are never learned: the reference keeps a buffer of zeros in their place,
+    /// which counts where a checkpoint stores it.
+    pub has_norm_biases: bool,
 }
 
 /// Layers of attention and feed-forward, each added to its input.
@@ -85,7 +88,7 @@ impl Attention {
         let inner = num_heads * head_dim;
         let linear = |input, output| LinearConfig::new(input, output).with_bias(false).init(device);
         Self {
-            norm: LayerNormConfig::new(dim).with_bias(false).init(device),
+            norm: LayerNormConfig::new(dim).with_bias(config.has_norm_biases).init(device),
             query: linear(dim, inner),
             key_value: linear(dim, 2 * inner),
             output: linear(inner, dim),
@@ -135,7 +138,7 @@ impl FeedForward {
         let &QueryKeyNormTransformerConfig { dim, intermediate_size, .. } = config;
         let linear = |input, output| LinearConfig::new(input, output).with_bias(false).init(device);
         Self {
-            input_norm: LayerNormConfig::new(dim).with_bias(false).init(device),
+            input_norm: LayerNormConfig::new(dim).with_bias(config.has_norm_biases).init(device),
             expand: linear(dim, 2 * intermediate_size),
             contract: linear(intermediate_size, dim),
         }
@@ -158,8 +161,14 @@ mod tests {
 
     #[test]
     fn without_layers_it_is_the_identity() {
-        let config =
-            QueryKeyNormTransformerConfig { dim: 6, num_layers: 0, num_heads: 2, head_dim: 5, intermediate_size: 16 };
+        let config = QueryKeyNormTransformerConfig {
+            dim: 6,
+            num_layers: 0,
+            num_heads: 2,
+            head_dim: 5,
+            intermediate_size: 16,
+            has_norm_biases: false,
+        };
         let device = test_device();
         let input = Tensor::<3>::random([1, 4, 6], Distribution::Normal(0.0, 1.0), &device);
         let output = QueryKeyNormTransformer::new(&config, &device).forward(input.clone());
@@ -168,8 +177,14 @@ mod tests {
 
     #[test]
     fn the_length_of_a_query_does_not_matter() {
-        let config =
-            QueryKeyNormTransformerConfig { dim: 6, num_layers: 1, num_heads: 2, head_dim: 5, intermediate_size: 16 };
+        let config = QueryKeyNormTransformerConfig {
+            dim: 6,
+            num_layers: 1,
+            num_heads: 2,
+            head_dim: 5,
+            intermediate_size: 16,
+            has_norm_biases: false,
+        };
         let device = test_device();
         let attention = Attention::new(&config, &device);
         let mut scaled = attention.clone();
