@@ -318,6 +318,8 @@ fn every_tensor_is_accounted_for() {
     );
     let huge = json_with(TEXT_CONFIG, |config| config["intermediate_size"] = 65_536.into());
     assert_refused(huge.path(), &["of another shape", "expected [65536, 48], found [96, 48]"]);
+    let huge = json_with(TEXT_CONFIG, |config| config["vocab_size"] = 4_000_000.into());
+    assert_refused(huge.path(), &["of another shape (1)", "expected [4000000, 48], found [50, 48]"]);
 
     // What no vector depends on may be absent: the joint space has no tokens, no loss and no pooled text.
     let without = tensors_with(|tensors| {

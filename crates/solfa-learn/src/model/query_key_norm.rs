@@ -159,16 +159,18 @@ mod tests {
     use crate::device::test_device;
     use burn::tensor::Distribution;
 
+    const TINY: QueryKeyNormTransformerConfig = QueryKeyNormTransformerConfig {
+        dim: 6,
+        num_layers: 1,
+        num_heads: 2,
+        head_dim: 5,
+        intermediate_size: 16,
+        has_norm_biases: false,
+    };
+
     #[test]
     fn without_layers_it_is_the_identity() {
-        let config = QueryKeyNormTransformerConfig {
-            dim: 6,
-            num_layers: 0,
-            num_heads: 2,
-            head_dim: 5,
-            intermediate_size: 16,
-            has_norm_biases: false,
-        };
+        let config = QueryKeyNormTransformerConfig { num_layers: 0, ..TINY };
         let device = test_device();
         let input = Tensor::<3>::random([1, 4, 6], Distribution::Normal(0.0, 1.0), &device);
         let output = QueryKeyNormTransformer::new(&config, &device).forward(input.clone());
@@ -177,16 +179,8 @@ mod tests {
 
     #[test]
     fn the_length_of_a_query_does_not_matter() {
-        let config = QueryKeyNormTransformerConfig {
-            dim: 6,
-            num_layers: 1,
-            num_heads: 2,
-            head_dim: 5,
-            intermediate_size: 16,
-            has_norm_biases: false,
-        };
         let device = test_device();
-        let attention = Attention::new(&config, &device);
+        let attention = Attention::new(&TINY, &device);
         let mut scaled = attention.clone();
         scaled.query.weight = scaled.query.weight.map(|weight| weight * 7.0);
         let input = Tensor::<3>::random([1, 4, 6], Distribution::Normal(0.0, 1.0), &device);
