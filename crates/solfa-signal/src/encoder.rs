@@ -37,6 +37,9 @@ pub struct EncoderSpec {
     pub edge_samples: usize,
     /// Whether every layer gives a class token beside its frames.
     pub has_class_token: bool,
+    /// Whether a whole recording is divided by its largest absolute sample before it is cut into clips, as the encoder's
+    /// release does. A clip alone cannot know: the encoder takes clips as they are.
+    pub normalizes_peak: bool,
     /// Attention heads of every layer from number 1 on; `None` for an encoder without attention.
     pub attention_heads: Option<usize>,
     /// Samples on either side of a frame's position that can influence it, where that is finite. Windows that overlap

@@ -5,6 +5,7 @@ use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use serde_json::Value;
 use solfa_hub::testing::LocalHub;
+use solfa_signal::testing::musical_signal;
 
 use crate::common::{Workplace, fixture, json_lines};
 
@@ -123,5 +124,41 @@ fn attention_maps_of_every_window_stand_beside_the_embedding() {
         assert_eq!(stored.shape("layer_2"), [4, 25, 25], "{name}");
         assert_eq!(stored.metadata["window_start_seconds"], window.to_string());
         assert_eq!(stored.metadata["path"], "a.wav");
+    }
+}
+
+#[test]
+fn a_recordings_loudness_does_not_matter_to_a_model_that_was_trained_so() {
+    let workplace = Workplace::new();
+    let song = musical_signal(16_000 * 9, 16_000, 1);
+    workplace.wav("loud.wav", 16_000, song.samples());
+    // Half of it is exact in binary.
+    let quiet: Vec<f32> = song.samples().iter().map(|sample| 0.5 * sample).collect();
+    workplace.wav("quiet.wav", 16_000, &quiet);
+    workplace.song("short.wav", 3.0, 1);
+    let mut command = workplace.solfa("embed --pool none loud.wav quiet.wav short.wav -o out --model");
+    let model = fixture("golden/multi-view-tiny/contrastive.pt");
+    command.arg(model).assert().code(3).stderr(contains("short.wav").and(contains("gives no frame")));
+    let vectors = |name: &str| crate::common::float_tensors(&workplace.path(&format!("out/{name}.safetensors")));
+    assert_eq!(vectors("loud"), vectors("quiet"));
+    // Clips of 4 s: two of them, and a rest that is left out. Four stages and the embedding.
+    let shapes: Vec<_> = vectors("loud").into_values().map(|(shape, _)| shape).collect();
+    assert_eq!(shapes, [[2, 16], [2, 32], [2, 64], [2, 128], [2, 32]]);
+}
+
+#[test]
+fn a_class_token_is_pooled_beside_the_frames() {
+    let workplace = Workplace::new();
+    workplace.song("a.wav", 10.0, 1);
+    let pooled = |pool: &str| {
+        let mut command = workplace.solfa(&format!("embed --pool {pool} -o {pool}.safetensors a.wav --model"));
+        command.arg(fixture("golden/vit1d-rotary")).assert().success();
+        crate::common::float_tensors(&workplace.path(&format!("{pool}.safetensors")))
+    };
+    let (class_token, mean, both) = (pooled("cls"), pooled("mean"), pooled("cls+mean"));
+    assert!(class_token.len() > 2);
+    for (layer, (_, values)) in &both {
+        assert_eq!(*values, [&class_token[layer].1[..], &mean[layer].1[..]].concat(), "{layer}");
+        assert_ne!(class_token[layer].1, mean[layer].1, "{layer}");
     }
 }

@@ -82,6 +82,7 @@ impl Network for MelConformerModel {
             clip_samples: None,
             edge_samples: 0,
             has_class_token: false,
+            normalizes_peak: false,
             attention_heads: Some(config.conformer.num_heads),
             context_samples: None,
             default_window_seconds: TRAINING_CLIP_SECONDS,

@@ -65,6 +65,7 @@ impl Network for Mert2Model {
             // The strided convolutions drop frames that are no whole group of four: exactly the rest of the division.
             edge_samples: 0,
             has_class_token: false,
+            normalizes_peak: false,
             attention_heads: Some(config.num_heads),
             context_samples: None,
             default_window_seconds: self.context_seconds,

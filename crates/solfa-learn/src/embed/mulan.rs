@@ -67,6 +67,7 @@ impl Network for MulanAudioEncoder {
             clip_samples: Some(clip_samples),
             edge_samples: 0,
             has_class_token: false,
+            normalizes_peak: false,
             // The joint space is one vector a clip, with no layer of tokens behind it that could be shown: MuQ's own
             // maps are those of a MuQ checkpoint.
             attention_heads: None,

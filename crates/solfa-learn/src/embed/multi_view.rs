@@ -1,8 +1,8 @@
 //! The multi-view ResNet as an encoder of whole clips.
 //!
-//! It takes waveforms as they are. The release's data loader divides every recording by its peak before it cuts it into
-//! clips, and the network, whose spectrogram is in absolute decibels, does not: whoever wants its very numbers for a
-//! recording that does not peak at 1 scales the recording first. A clip cannot know its recording's peak.
+//! The release's data loader divides every recording by its peak before it cuts it into clips, and the spectrogram is in
+//! absolute decibels. A clip cannot know its recording's peak: the encoder takes clips as they are, and says
+//! [`EncoderSpec::normalizes_peak`] to whoever cuts recordings.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use solfa_signal::audio::Waveform;
@@ -58,6 +58,7 @@ impl Network for MultiViewModel {
             clip_samples: Some(MULTI_VIEW_CLIP_SAMPLES),
             edge_samples: 0,
             has_class_token: false,
+            normalizes_peak: true,
             // The pooling attends from one mean to the cells of a feature map: no map of frames to frames.
             attention_heads: None,
             context_samples: None,

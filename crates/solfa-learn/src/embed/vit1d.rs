@@ -71,6 +71,7 @@ impl Network for Vit1dModel {
             clip_samples: None,
             edge_samples: 0,
             has_class_token: true,
+            normalizes_peak: false,
             attention_heads: Some(config.network.num_heads),
             context_samples: None,
             default_window_seconds: self.default_window_seconds(),

@@ -82,6 +82,7 @@ impl Network for WaveformTransformerModel {
             clip_samples: None,
             edge_samples: receptive_samples.saturating_sub(hop_samples),
             has_class_token: false,
+            normalizes_peak: false,
             attention_heads: Some(transformer.num_heads),
             context_samples: None,
             default_window_seconds: DEFAULT_WINDOW_SECONDS,

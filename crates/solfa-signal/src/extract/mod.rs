@@ -24,7 +24,9 @@ use crate::windows::{WindowPlan, WindowStream};
 
 /// The chosen layers of a whole recording, in ascending order.
 ///
-/// `source` must be at the encoder's sample rate (see [`Resampled`](crate::audio::Resampled)). Memory holds a few
+/// `source` must be at the encoder's sample rate (see [`Resampled`](crate::audio::Resampled)), and scaled where the
+/// encoder wants that ([`EncoderSpec::normalizes_peak`](crate::encoder::EncoderSpec::normalizes_peak),
+/// [`Scaled`](crate::audio::Scaled)): a source is read once. Memory holds a few
 /// windows of sound and the frames of one, besides the result.
 ///
 /// # Errors

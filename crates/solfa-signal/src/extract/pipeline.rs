@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::{ExtractError, FrameSink, StitchedLayer, Stitcher};
-use crate::audio::{self, AudioError, Resampled, Resampler, Waveform};
+use crate::audio::{self, AudioError, Resampled, Resampler, Scaled, Waveform, peak_gain};
 use crate::encoder::{Encoder, LayerChoice};
 use crate::windows::{WindowPlan, WindowPosition, WindowStream};
 
@@ -106,7 +106,9 @@ impl Pipeline<'_> {
     }
 
     fn decode(&self, path: &std::path::Path, sender: &SyncSender<Decoded>) -> Result<u64, AudioError> {
-        let source = Resampled::new(audio::open(path)?, self.plan.sample_rate(), self.resampler)?;
+        let open = || Resampled::new(audio::open(path)?, self.plan.sample_rate(), self.resampler);
+        let gain = if self.encoder.spec().normalizes_peak { peak_gain(open()?)? } else { 1.0 };
+        let source = Scaled::new(open()?, gain);
         let mut windows = WindowStream::new(source, self.plan.clone());
         for window in windows.by_ref() {
             let window = window?;

@@ -97,6 +97,7 @@ impl FeatureSpec {
             clip_samples: None,
             edge_samples: 0,
             has_class_token: false,
+            normalizes_peak: false,
             attention_heads: None,
             context_samples: self.context_samples,
             default_window_seconds: DEFAULT_WINDOW_SECONDS,

@@ -175,6 +175,7 @@ mod tests {
             clip_samples: None,
             edge_samples: 0,
             has_class_token: false,
+            normalizes_peak: false,
             attention_heads: None,
             context_samples: None,
             default_window_seconds: 1.0,
