@@ -8,6 +8,7 @@ use solfa_learn::device::DeviceChoice;
 use solfa_signal::audio::find_ffmpeg;
 
 use crate::arguments::JsonArguments;
+use crate::encoders::LazyHub;
 use crate::terminal::{self, Outcome};
 
 #[derive(Serialize)]
@@ -19,7 +20,7 @@ struct Diagnosis {
     cpu_features: Vec<&'static str>,
     devices: Vec<DeviceState>,
     ffmpeg: Option<Ffmpeg>,
-    cache_folders: Vec<CacheFolder>,
+    hub: HubState,
 }
 
 #[derive(Serialize)]
@@ -36,11 +37,17 @@ struct Ffmpeg {
     version: String,
 }
 
-#[derive(Serialize)]
-struct CacheFolder {
-    path: PathBuf,
-    set_by: &'static str,
-    exists: bool,
+/// The Hugging Face hub, as the environment describes it.
+#[derive(Default, Serialize)]
+struct HubState {
+    endpoint: Option<String>,
+    /// Where downloaded models are.
+    cache_folder: Option<PathBuf>,
+    has_token: bool,
+    is_offline: bool,
+    /// Why the hub cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
 }
 
 pub(crate) fn run(arguments: &JsonArguments) -> anyhow::Result<Outcome> {
@@ -52,7 +59,7 @@ pub(crate) fn run(arguments: &JsonArguments) -> anyhow::Result<Outcome> {
         cpu_features: cpu_features(),
         devices: DeviceChoice::ALL.into_iter().map(device_state).collect(),
         ffmpeg: find_ffmpeg().map(|path| Ffmpeg { version: ffmpeg_version(&path), path }),
-        cache_folders: cache_folder().into_iter().collect(),
+        hub: hub_state(),
     };
     if arguments.json {
         terminal::print_json(&diagnosis)?;
@@ -81,10 +88,16 @@ pub(crate) fn run(arguments: &JsonArguments) -> anyhow::Result<Outcome> {
         Some(ffmpeg) => format!("ffmpeg     {}, {}", ffmpeg.path.display(), ffmpeg.version),
         None => "ffmpeg     not found on the PATH: Opus, HE-AAC, WMA and the sound of videos cannot be decoded".into(),
     });
-    for CacheFolder { path, set_by, exists } in &diagnosis.cache_folders {
-        let state = if *exists { "exists" } else { "does not exist yet" };
-        lines.push(format!("cache      {} ({set_by}): {state}", path.display()));
-    }
+    let HubState { endpoint, cache_folder, has_token, is_offline, fault } = &diagnosis.hub;
+    lines.push(match (endpoint, cache_folder, fault) {
+        (Some(endpoint), Some(cache_folder), _) => {
+            let state = if cache_folder.is_dir() { "exists" } else { "does not exist yet" };
+            let token = if *has_token { "with a token" } else { "without a token" };
+            let offline = if *is_offline { ", offline (HF_HUB_OFFLINE)" } else { "" };
+            format!("hub        {endpoint} {token}{offline}\ncache      {}: {state}", cache_folder.display())
+        }
+        (_, _, fault) => format!("hub        not usable ({})", fault.as_deref().unwrap_or("not set up")),
+    });
     terminal::print_line(&lines.join("\n"))?;
     Ok(Outcome::Done)
 }
@@ -122,17 +135,19 @@ fn ffmpeg_version(path: &std::path::Path) -> String {
     words.take(3).collect::<Vec<_>>().join(" ")
 }
 
-/// Hugging Face's cache of models, by its own rules: `HF_HUB_CACHE`, else `hub` in `HF_HOME`, else in the user's cache.
-fn cache_folder() -> Option<CacheFolder> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let (path, set_by) = if let Some(path) = variable("HF_HUB_CACHE") {
-        (path, "HF_HUB_CACHE")
-    } else if let Some(home) = variable("HF_HOME") {
-        (home.join("hub"), "HF_HOME")
-    } else if let Some(cache) = variable("XDG_CACHE_HOME") {
-        (cache.join("huggingface/hub"), "XDG_CACHE_HOME")
-    } else {
-        (variable("HOME")?.join(".cache/huggingface/hub"), "default")
-    };
-    Some(CacheFolder { exists: path.is_dir(), path, set_by })
+fn hub_state() -> HubState {
+    let hub = LazyHub::default();
+    match hub.get() {
+        Ok(hub) => {
+            let settings = hub.settings();
+            HubState {
+                endpoint: Some(settings.endpoint.clone()),
+                cache_folder: Some(settings.cache_folder.clone()),
+                has_token: settings.token.is_some(),
+                is_offline: settings.is_offline,
+                fault: None,
+            }
+        }
+        Err(error) => HubState { fault: Some(terminal::describe(&error)), ..HubState::default() },
+    }
 }

@@ -73,6 +73,20 @@ fn a_known_name_is_downloaded_once_and_then_works_offline() {
 }
 
 #[test]
+fn the_doctor_says_which_hub_is_used_and_keeps_the_token_to_itself() {
+    let workplace = Workplace::new();
+    for arguments in ["doctor", "doctor --json"] {
+        let mut command = with_hub(&workplace, "https://hub.example", arguments);
+        command.env("HF_TOKEN", "hf_secret").env("HF_HUB_OFFLINE", "1").assert().success().stdout(
+            contains("https://hub.example")
+                .and(contains(workplace.path("hf/hub").to_str().unwrap()))
+                .and(contains("ffline"))
+                .and(contains("hf_secret").not()),
+        );
+    }
+}
+
+#[test]
 fn what_cannot_be_had_says_what_to_do() {
     let workplace = Workplace::new();
     workplace.song("a.wav", 2.0, 1);
