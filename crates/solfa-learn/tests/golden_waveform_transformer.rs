@@ -72,7 +72,13 @@ fn every_attention_map_is_the_references() {
                 // The reference counts its layers from 0 on, and the maps are those of the layer that comes next.
                 let expected = &expected[&format!("attention_{}", maps.layer - 1)];
                 let shape = [maps.num_heads, maps.num_tokens, maps.num_tokens];
-                assert_item(&format!("{case}: attention of layer {}", maps.layer), &maps.weights, &shape, expected, item);
+                assert_item(
+                    &format!("{case}: attention of layer {}", maps.layer),
+                    &maps.weights,
+                    &shape,
+                    expected,
+                    item,
+                );
                 num_compared += 1;
                 ControlFlow::Continue(())
             };

@@ -9,7 +9,7 @@
 
 use burn::module::{Module, Param};
 use burn::nn::conv::Conv1dConfig;
-use burn::nn::{LayerNorm, LayerNormConfig};
+use burn::nn::{Initializer, LayerNorm, LayerNormConfig};
 use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -184,10 +184,7 @@ const CHANNEL_NORM_EPSILON: f64 = 1e-5;
 
 impl ChannelNorm {
     fn new(channels: usize, device: &Device) -> Self {
-        Self {
-            gamma: Param::from_tensor(Tensor::ones([channels], device)),
-            beta: Param::from_tensor(Tensor::zeros([channels], device)),
-        }
+        Self { gamma: Initializer::Ones.init([channels], device), beta: Initializer::Zeros.init([channels], device) }
     }
 
     /// `[batch, frames, channels]` in and out.
@@ -207,14 +204,13 @@ fn mean_over_frames(frames: Tensor<3>) -> Tensor<3> {
     let [batch, num_frames, channels] = frames.dims();
     let num_blocks = num_frames / BLOCK_FRAMES;
     let in_blocks = num_blocks * BLOCK_FRAMES;
-    let rest = frames.clone().narrow(1, in_blocks, num_frames - in_blocks);
     if num_blocks == 0 {
         return frames.mean_dim(1);
     }
-    let blocks = frames.narrow(1, 0, in_blocks).reshape([batch, num_blocks, BLOCK_FRAMES, channels]);
+    let blocks = frames.clone().narrow(1, 0, in_blocks).reshape([batch, num_blocks, BLOCK_FRAMES, channels]);
     let mut sum = blocks.sum_dim(2).reshape([batch, num_blocks, channels]).sum_dim(1);
     if in_blocks < num_frames {
-        sum = sum + rest.sum_dim(1);
+        sum = sum + frames.narrow(1, in_blocks, num_frames - in_blocks).sum_dim(1);
     }
     sum / num_frames as f64
 }
