@@ -3,6 +3,7 @@
 mod attention;
 mod conformer;
 mod conv_subsampling;
+mod gelu;
 mod mel_conformer;
 mod positional_convolution;
 mod rotary;
@@ -14,6 +15,7 @@ mod weight_norm;
 pub use attention::{AttentionObserver, RotarySelfAttention, scaled_dot_product_attention};
 pub use conformer::{Conformer, ConformerConfig, ConformerLayer};
 pub use conv_subsampling::{Conv2dSubsampling, ResidualConvBlock};
+pub use gelu::gelu;
 pub use mel_conformer::{MelConformer, MelConformerConfig};
 pub use positional_convolution::{PositionalConvolutionConfig, StackedPositions, WeightNormedPositions};
 pub use rotary::{RotaryAngles, RotaryPositions};

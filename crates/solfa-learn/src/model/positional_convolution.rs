@@ -7,10 +7,11 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::nn::conv::Conv1dConfig;
-use burn::tensor::activation::gelu;
 use burn::tensor::module::layer_norm;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+
+use super::gelu;
 
 /// Which convolutions give the positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

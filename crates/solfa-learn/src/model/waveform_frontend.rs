@@ -10,9 +10,10 @@
 use burn::module::{Module, Param};
 use burn::nn::conv::Conv1dConfig;
 use burn::nn::{Initializer, LayerNorm, LayerNormConfig};
-use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+
+use super::gelu;
 
 /// Sizes of a front end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
