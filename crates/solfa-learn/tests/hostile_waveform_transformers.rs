@@ -1,5 +1,5 @@
-//! Configurations of HuBERT, MERT and data2vec that are damaged or not understood: each is an error that names the file,
-//! the field, what was expected and what was found.
+//! Configurations of HuBERT, MERT and data2vec that are damaged or not understood: each is an error that names the
+//! file, the field, what was expected and what was found.
 #![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
 
 mod common;

@@ -129,7 +129,7 @@ impl Family {
             // The package that MuQ comes in writes no type.
             None => Ok(Self::Muq(muq::MuqConfig::read(&path)?)),
             Some("hubert") => Ok(Self::Hubert(hubert::read(&path, hubert::Author::Library)?)),
-            Some("mert_model") => Ok(Self::Hubert(hubert::read(&path, hubert::Author::Mert)?)),
+            Some("mert_model" | "music_hubert") => Ok(Self::Hubert(hubert::read(&path, hubert::Author::Mert)?)),
             Some("data2vec-audio") => Ok(Self::Data2Vec(data2vec::read(&path)?)),
             Some(_) => Err(config_error(format!(
                 "model_type: expected one of {}, or none for MuQ, found {}",
@@ -141,7 +141,7 @@ impl Family {
 }
 
 /// What `model_type` may be in a `config.json`.
-const MODEL_TYPES: &[&str] = &["hubert", "mert_model", "data2vec-audio"];
+const MODEL_TYPES: &[&str] = &["hubert", "mert_model", "music_hubert", "data2vec-audio"];
 
 /// The weight files of a checkpoint.
 #[derive(Debug)]

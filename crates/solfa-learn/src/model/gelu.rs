@@ -1,14 +1,16 @@
 //! The Gaussian error linear unit, fast on the processor.
 //!
-//! Hendrycks and Gimpel 2016, "Gaussian Error Linear Units", arXiv:1606.08415: `x Phi(x)`, with the distribution function
-//! of the normal distribution itself and not its approximation by `tanh`.
+//! Hendrycks and Gimpel 2016, "Gaussian Error Linear Units", arXiv:1606.08415: `x Phi(x)`, with the distribution
+//! function of the normal distribution itself and not its approximation by `tanh`.
 //!
-//! Burn's CPU backend computes `erf` for one value after the other, on one core. Here `Phi` is a quotient of polynomials,
-//! which the compiler turns into vector instructions, on all cores.
+//! Burn's CPU backend computes `erf` for one value after the other, on one core. Here `Phi` is a quotient of
+//! polynomials, which the compiler turns into vector instructions, on all cores.
 
 use burn::tensor::activation;
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Tensor};
 use rayon::prelude::*;
+
+use crate::device::is_plain_processor;
 
 /// Values that one core works on at a time: large enough to be worth a hand-over, small enough to stay in its cache.
 const CHUNK_VALUES: usize = 1 << 14;
@@ -16,9 +18,9 @@ const CHUNK_VALUES: usize = 1 << 14;
 /// Beyond this, `Phi` is 0 or 1 in single precision.
 const REACH: f32 = 5.75;
 
-/// `(Phi(x) - 1/2) / x` is the quotient of these polynomials in `x^2`, lowest power first, within 4e-8 / x^2. Fitted to
-/// the function by weighted least squares, reweighted towards the smallest maximum. All coefficients are positive, so the
-/// denominator is.
+/// `(Phi(x) - 1/2) / x` is the quotient of these polynomials in `x^2`, lowest power first, within `4e-8 / x^2`. Fitted
+/// to the function by weighted least squares, reweighted towards the smallest maximum. All coefficients are positive,
+/// so the denominator is. Made by `tools/reference/fit_gelu.py`.
 const NUMERATOR: [f32; 6] = [0.398_941_76, 0.037_007_23, 0.004_879_832, 2.024_534e-4, 6.719_082_6e-6, 2.106_453_3e-8];
 const DENOMINATOR: [f32; 6] = [1.0, 0.259_424_54, 0.030_476_949, 0.002_072_299_4, 8.519_827e-5, 1.175_871_4e-6];
 
@@ -29,7 +31,7 @@ const DENOMINATOR: [f32; 6] = [1.0, 0.259_424_54, 0.030_476_949, 0.002_072_299_4
 /// - input and output: any, the same
 pub fn gelu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
     let device = input.device();
-    if device.is_autodiff() || device != Device::flex() || input.dtype() != DType::F32 {
+    if !is_plain_processor(&device) || input.dtype() != DType::F32 {
         return activation::gelu(input);
     }
     let mut data = input.into_data();
