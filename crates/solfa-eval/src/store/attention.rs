@@ -100,7 +100,7 @@ mod tests {
 
     fn write(path: &Path, layers: &[usize], given: Vec<AttentionMaps>) -> Result<(), StoreError> {
         write_attention(path, layers, &BTreeMap::from([("model", "toy".to_owned())]), |take| {
-            given.into_iter().try_for_each(|maps| take(maps))
+            given.into_iter().try_for_each(take)
         })
     }
 

@@ -58,8 +58,8 @@ pub(super) fn check(
                 continue;
             };
             for (expected, &found) in kernel.iter().map(|value| value[part]).zip(stored) {
-                // Written so that a NaN differs.
-                if !((expected - f64::from(found)).abs() <= TOLERANCE * 2.0 / length as f64) {
+                let is_same = (expected - f64::from(found)).abs() <= TOLERANCE * 2.0 / length as f64;
+                if !is_same {
                     return Err(differs(name, bin, expected, found));
                 }
             }

@@ -1,8 +1,8 @@
 //! HuBERT's and MERT's released layout: Hugging Face's `config.json` and weights.
 //!
-//! `m-a-p/MERT-v1-95M`, `m-a-p/MERT-v1-330M`, `m-a-p/MERT-v0` (`model_type` "mert_model", in code of their own) and
-//! whatever the library's `HubertModel` saves ("hubert"), which musicHuBERT and many copies of MERT are. Hsu et al. 2021,
-//! arXiv:2106.07447; Li et al. 2023, arXiv:2306.00107.
+//! `m-a-p/MERT-v0`, `m-a-p/MERT-v1-95M` and `m-a-p/MERT-v1-330M` (`model_type` "mert_model" or "music_hubert", in code of
+//! their own), and whatever the library's `HubertModel` saves ("hubert"), which musicHuBERT and many copies of MERT are.
+//! Hsu et al. 2021, arXiv:2106.07447; Li et al. 2023, arXiv:2306.00107.
 
 use std::path::Path;
 

@@ -191,7 +191,7 @@ impl Family {
             }
             None => Ok(Self::Muq(muq::MuqConfig::read(&path)?)),
             Some("hubert") => Ok(Self::Hubert(hubert::read(&path, hubert::Author::Library)?)),
-            Some("mert_model") => Ok(Self::Hubert(hubert::read(&path, hubert::Author::Mert)?)),
+            Some("mert_model" | "music_hubert") => Ok(Self::Hubert(hubert::read(&path, hubert::Author::Mert)?)),
             Some("data2vec-audio") => Ok(Self::Data2Vec(data2vec::read(&path)?)),
             Some("mert2") => Ok(Self::Mert2(mert2::Mert2Settings::read(&path)?)),
             Some(vit1d::MODEL_TYPE) => Ok(Self::Vit1d(Box::new(Vit1dEncoderConfig::read(&path)?))),
@@ -205,7 +205,7 @@ impl Family {
 }
 
 /// What `model_type` may be in a `config.json`.
-const MODEL_TYPES: &[&str] = &["hubert", "mert_model", "data2vec-audio", "mert2", vit1d::MODEL_TYPE];
+const MODEL_TYPES: &[&str] = &["hubert", "mert_model", "music_hubert", "data2vec-audio", "mert2", vit1d::MODEL_TYPE];
 
 /// The weight files of a checkpoint.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use crate::model::AttentionObserver;
 /// Raised whenever this encoder starts to give other numbers for the same weights and the same waveform.
 const NUMERICS_VERSION: u32 = 1;
 
-/// Longer than the clips of training, which were 5 s (MERT) to 20 s (data2vec): published evaluations (MARBLE,
-/// arXiv:2306.10548) give these models 30 s at once, and attention over them costs less than the convolutions.
+/// What published evaluations give these models at once (MARBLE, arXiv:2306.10548), though they were trained on shorter
+/// clips: MERT on 5 s.
 const DEFAULT_WINDOW_SECONDS: f64 = 30.0;
 
 /// Added to the variance, as Hugging Face's `Wav2Vec2FeatureExtractor` does.

@@ -12,13 +12,13 @@
 use burn::module::Module;
 use burn::nn::conv::{Conv1d, Conv1dConfig};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig1d};
-use burn::tensor::activation::{gelu, sigmoid};
+use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::conformer::PointwiseConv;
 use super::{
-    AttentionObserver, ConvNextSubsampling, ConvNextSubsamplingConfig, RotaryAngles, RotaryPositions,
+    AttentionObserver, ConvNextSubsampling, ConvNextSubsamplingConfig, RotaryAngles, RotaryPositions, gelu,
     scaled_dot_product_attention,
 };
 

@@ -1,16 +1,19 @@
 //! Relative positions by convolution, added to the input of a transformer.
 //!
 //! Baevski et al. 2020, "wav2vec 2.0", arXiv:2006.11477, sec. 2: one wide grouped convolution, weight-normed, and GELU;
-//! HuBERT and MERT have the same. Baevski et al. 2022, "data2vec", arXiv:2202.03555, sec. 4: several narrow ones on top
-//! of each other, each with a layer norm.
+//! HuBERT and MERT have the same. data2vec (Baevski et al. 2022, arXiv:2202.03555) has several narrow ones on top of
+//! each other, each with a layer norm, as Hugging Face's `Data2VecAudioPositionalConvEmbedding` does.
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::nn::conv::Conv1dConfig;
-use burn::tensor::activation::gelu;
-use burn::tensor::module::layer_norm;
+use burn::tensor::module::{conv1d, layer_norm};
+use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+
+use super::gelu;
+use crate::device::is_plain_processor;
 
 /// Which convolutions give the positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,14 +122,21 @@ fn grouped_weight(dim: usize, kernel: usize, groups: usize, device: &Device) -> 
 /// A grouped convolution of stride 1 that gives as many frames as it gets. A kernel of an even number of taps reaches
 /// one frame further back than ahead, as in the reference, which pads alike on both sides and cuts the last frame.
 ///
-/// Every group's frames lie in a row, so that its windows are overlapping stretches of memory and the convolution is
-/// one matrix product for each group.
-///
 /// # Shapes
 /// - input and output: `[batch, frames, dim]`
 /// - weight: `[dim, dim / groups, kernel]`
 /// - bias: `[dim]`
 fn grouped_convolution(input: Tensor<3>, weight: Tensor<3>, bias: Tensor<1>) -> Tensor<3> {
+    if is_plain_processor(&input.device()) {
+        multiply_windows(input, weight, bias)
+    } else {
+        convolve(input, weight, bias)
+    }
+}
+
+/// [`grouped_convolution`] with every group's frames put in a row, so that its windows are overlapping stretches of
+/// memory and the convolution is one matrix product for each group.
+fn multiply_windows(input: Tensor<3>, weight: Tensor<3>, bias: Tensor<1>) -> Tensor<3> {
     let [batch, frames, dim] = input.dims();
     let [_, group_dim, kernel] = weight.dims();
     let groups = dim / group_dim;
@@ -149,6 +159,14 @@ fn grouped_convolution(input: Tensor<3>, weight: Tensor<3>, bias: Tensor<1>) -> 
     ]);
     let output = windows.matmul(weight).swap_dims(1, 2).reshape([batch, frames, dim]);
     output + bias.reshape([1, 1, dim])
+}
+
+/// [`grouped_convolution`] by the backend's own.
+fn convolve(input: Tensor<3>, weight: Tensor<3>, bias: Tensor<1>) -> Tensor<3> {
+    let [_, frames, dim] = input.dims();
+    let [_, group_dim, kernel] = weight.dims();
+    let options = ConvOptions::new([1], [kernel / 2], [1], dim / group_dim);
+    conv1d(input.swap_dims(1, 2), weight, Some(bias), options).narrow(2, 0, frames).swap_dims(1, 2)
 }
 
 #[cfg(test)]
@@ -175,9 +193,11 @@ mod tests {
             let whole = conv.forward(input.clone().swap_dims(1, 2));
             assert_eq!(whole.dims()[2], frames + usize::from(kernel % 2 == 0));
             let expected = whole.narrow(2, 0, frames).swap_dims(1, 2);
-            let bias = conv.bias.as_ref().unwrap().val();
-            let found = grouped_convolution(input, conv.weight.val(), bias);
-            assert_close("convolution", &values(found), &values(expected), 1e-5);
+            let (weight, bias) = (conv.weight.val(), conv.bias.as_ref().unwrap().val());
+            for way in [multiply_windows, convolve] {
+                let found = way(input.clone(), weight.clone(), bias.clone());
+                assert_close("convolution", &values(found), &values(expected.clone()), 1e-5);
+            }
         }
     }
 

@@ -7,11 +7,10 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{l2_normalize, scaled_dot_product_attention};
+use super::{gelu, l2_normalize, scaled_dot_product_attention};
 
 /// What the scores of unit-length queries and keys are multiplied by; fixed by the reference.
 const ATTENTION_SCALE: f64 = 8.0;

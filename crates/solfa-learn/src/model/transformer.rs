@@ -6,11 +6,10 @@
 
 use burn::module::Module;
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::gelu;
 use burn::tensor::{Bool, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{AttentionObserver, scaled_dot_product_attention};
+use super::{AttentionObserver, gelu, scaled_dot_product_attention};
 
 /// Sizes of a transformer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -9,11 +9,10 @@
 
 use burn::module::{Initializer, Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig, RmsNorm, RmsNormConfig};
-use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{AttentionObserver, GatedFeedForward, RotaryAngles, RotaryPositions, scaled_dot_product_attention};
+use super::{AttentionObserver, GatedFeedForward, RotaryAngles, RotaryPositions, gelu, scaled_dot_product_attention};
 
 /// Deviation of the class token and of learned positions before training, as in ViT.
 const INITIAL_DEVIATION: f64 = 0.02;

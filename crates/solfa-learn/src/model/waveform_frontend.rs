@@ -5,14 +5,18 @@
 //! (`feat_extract_norm: "group"` in Hugging Face's configurations), or one per frame in every layer (`"layer"`).
 //!
 //! Frames are kept as rows `[frames, channels]`. The windows that a convolution sees are then stretches of memory that
-//! overlap, so a strided convolution is one matrix product of a view, and nothing is gathered first.
+//! overlap, so on the processor a strided convolution is one matrix product of a view, and nothing is gathered first.
 
 use burn::module::{Module, Param};
 use burn::nn::conv::Conv1dConfig;
-use burn::nn::{LayerNorm, LayerNormConfig};
-use burn::tensor::activation::gelu;
+use burn::nn::{Initializer, LayerNorm, LayerNormConfig};
+use burn::tensor::module::conv1d;
+use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+
+use super::gelu;
+use crate::device::is_plain_processor;
 
 /// Sizes of a front end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -154,6 +158,11 @@ struct StridedConvolution {
 impl StridedConvolution {
     /// `[batch, frames, input]` -> `[batch, (frames - kernel) / stride + 1, output]`.
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
+        if is_plain_processor(&input.device()) { self.multiply_windows(input) } else { self.convolve(input) }
+    }
+
+    /// As one matrix product of overlapping windows.
+    fn multiply_windows(&self, input: Tensor<3>) -> Tensor<3> {
         let weight = self.weight.val();
         let [output_dim, input_dim, kernel] = weight.dims();
         let [batch, frames, _] = input.dims();
@@ -166,6 +175,13 @@ impl StridedConvolution {
             Some(bias) => output + bias.val().reshape([1, 1, output_dim]),
             None => output,
         }
+    }
+
+    /// By the backend's own convolution.
+    fn convolve(&self, input: Tensor<3>) -> Tensor<3> {
+        let bias = self.bias.as_ref().map(Param::val);
+        let options = ConvOptions::new([self.stride], [0], [1], 1);
+        conv1d(input.swap_dims(1, 2), self.weight.val(), bias, options).swap_dims(1, 2)
     }
 }
 
@@ -184,10 +200,7 @@ const CHANNEL_NORM_EPSILON: f64 = 1e-5;
 
 impl ChannelNorm {
     fn new(channels: usize, device: &Device) -> Self {
-        Self {
-            gamma: Param::from_tensor(Tensor::ones([channels], device)),
-            beta: Param::from_tensor(Tensor::zeros([channels], device)),
-        }
+        Self { gamma: Initializer::Ones.init([channels], device), beta: Initializer::Zeros.init([channels], device) }
     }
 
     /// `[batch, frames, channels]` in and out.
@@ -207,14 +220,13 @@ fn mean_over_frames(frames: Tensor<3>) -> Tensor<3> {
     let [batch, num_frames, channels] = frames.dims();
     let num_blocks = num_frames / BLOCK_FRAMES;
     let in_blocks = num_blocks * BLOCK_FRAMES;
-    let rest = frames.clone().narrow(1, in_blocks, num_frames - in_blocks);
     if num_blocks == 0 {
         return frames.mean_dim(1);
     }
-    let blocks = frames.narrow(1, 0, in_blocks).reshape([batch, num_blocks, BLOCK_FRAMES, channels]);
+    let blocks = frames.clone().narrow(1, 0, in_blocks).reshape([batch, num_blocks, BLOCK_FRAMES, channels]);
     let mut sum = blocks.sum_dim(2).reshape([batch, num_blocks, channels]).sum_dim(1);
     if in_blocks < num_frames {
-        sum = sum + rest.sum_dim(1);
+        sum = sum + frames.narrow(1, in_blocks, num_frames - in_blocks).sum_dim(1);
     }
     sum / num_frames as f64
 }
@@ -264,7 +276,9 @@ mod tests {
             let input = Tensor::<3>::random([2, 57, 6], Distribution::Normal(0.0, 1.0), &device);
             let expected = conv.forward(input.clone().swap_dims(1, 2)).swap_dims(1, 2);
             let ours = StridedConvolution { weight: conv.weight, bias: conv.bias, stride };
-            assert_close("convolution", &values(ours.forward(input)), &values(expected), 1e-5);
+            for found in [ours.multiply_windows(input.clone()), ours.convolve(input)] {
+                assert_close("convolution", &values(found), &values(expected.clone()), 1e-5);
+            }
         }
     }
 

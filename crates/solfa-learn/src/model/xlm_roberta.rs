@@ -6,11 +6,10 @@
 
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::gelu;
 use burn::tensor::{Bool, Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{AttentionObserver, scaled_dot_product_attention};
+use super::{AttentionObserver, gelu, scaled_dot_product_attention};
 
 /// Sizes of an XLM-RoBERTa.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
