@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Solfa beside PyTorch: seconds and peak memory of a full-size MuQ with random weights, in one run on one machine.
+"""Solfa beside PyTorch: seconds and peak memory of a full-size model with random weights, in one run on one machine.
 
 Set up once (about 4 GB):
 
@@ -8,10 +8,11 @@ Set up once (about 4 GB):
 
 Then, after `cargo build --release`:
 
-    ~/.cache/solfa-peers/bin/python tools/bench/beside_pytorch.py --seconds 30
+    ~/.cache/solfa-peers/bin/python tools/bench/beside_pytorch.py --model muq-large --seconds 30
+    ~/.cache/solfa-peers/bin/python tools/bench/beside_pytorch.py --model mert-95m        # mert-330m, music2vec
     ~/.cache/solfa-peers/bin/python tools/bench/beside_pytorch.py --seconds 3600 --passes 1
 
-Both read the same checkpoint and the same audio, cut it into windows of 30 s, and keep all 13 hidden states of a window
+Both read the same checkpoint and the same audio, cut it into windows of 30 s, and keep all hidden states of a window
 until the next. Each runs in a process of its own, one after the other; the best of the passes after one to warm up counts
 (a single pass is measured without one). PyTorch runs in float32 on as many threads as there are cores.
 """
@@ -24,8 +25,8 @@ import subprocess
 import sys
 import time
 
-SAMPLE_RATE = 24_000
 WINDOW_SECONDS = 30
+SAMPLE_RATES = {"muq-large": 24_000, "mert-95m": 24_000, "mert-330m": 24_000, "music2vec": 16_000}
 
 
 def conformer_config():
@@ -48,38 +49,56 @@ def muq_config():
     )
 
 
-def build():
+def build(name):
     import torch
-    from muq import MuQ
 
     torch.set_num_threads(os.cpu_count())
     torch.manual_seed(0)
-    config = muq_config()
-    return MuQ(dict(config)).eval(), config
+    if name == "muq-large":
+        from muq import MuQ
+
+        return MuQ(muq_config()).eval()
+    from transformers import Data2VecAudioConfig, Data2VecAudioModel, HubertConfig, HubertModel
+
+    if name == "music2vec":
+        return Data2VecAudioModel(Data2VecAudioConfig(layerdrop=0.0, num_conv_pos_embeddings=5)).eval()
+    large = dict(
+        hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096,
+        feat_extract_norm="layer", do_stable_layer_norm=True, conv_bias=True,
+    )
+    return HubertModel(HubertConfig(layerdrop=0.0, **(large if name == "mert-330m" else {}))).eval()
 
 
-def make(folder, seconds):
-    """Writes the checkpoint once, and the audio of this length."""
+def make(name, folder, seconds):
+    """Writes the checkpoint once, in the published layout, and the audio of this length."""
     import numpy
     import soundfile
 
+    sample_rate = SAMPLE_RATES[name]
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "model.safetensors").exists():
         from safetensors.torch import save_file
 
-        model, config = build()
-        (folder / "config.json").write_text(json.dumps(config, indent=1))
+        model = build(name)
+        if name == "muq-large":
+            (folder / "config.json").write_text(json.dumps(muq_config(), indent=1))
+        else:
+            model.config.save_pretrained(folder)
+            # The network alone is measured: neither program normalises the waveform.
+            preprocessor = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": sample_rate,
+                            "do_normalize": False}
+            (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
         save_file({name: value.contiguous().clone() for name, value in model.state_dict().items()},
                   folder / "model.safetensors")
     audio = folder / f"{seconds:g}s.wav"
     if not audio.exists():
         generator = numpy.random.default_rng(0)
-        samples_left = int(seconds * SAMPLE_RATE)
-        with soundfile.SoundFile(audio, "w", SAMPLE_RATE, 1, subtype="FLOAT") as file:
+        samples_left = int(seconds * sample_rate)
+        with soundfile.SoundFile(audio, "w", sample_rate, 1, subtype="FLOAT") as file:
             start = 0
             while samples_left:
-                count = min(samples_left, 60 * SAMPLE_RATE)
-                time_axis = (start + numpy.arange(count)) / SAMPLE_RATE
+                count = min(samples_left, 60 * sample_rate)
+                time_axis = (start + numpy.arange(count)) / sample_rate
                 tones = sum(numpy.sin(2 * numpy.pi * pitch * time_axis) / (index + 1)
                             for index, pitch in enumerate((110, 220, 277.2, 329.6, 440, 880)))
                 beat = 1 + 0.5 * numpy.sin(2 * numpy.pi * 2 * time_axis)
@@ -90,23 +109,23 @@ def make(folder, seconds):
     return audio
 
 
-def run_torch(folder, audio, passes):
+def run_torch(name, folder, audio, passes):
     """Runs in a process of its own and prints a JSON object."""
     import soundfile
     import torch
     from safetensors.torch import load_file
 
-    model, _ = build()
+    model = build(name)
     model.load_state_dict(load_file(folder / "model.safetensors"))
     samples, _ = soundfile.read(audio, dtype="float32")
-    windows = torch.tensor(samples).split(WINDOW_SECONDS * SAMPLE_RATE)
+    windows = torch.tensor(samples).split(WINDOW_SECONDS * SAMPLE_RATES[name])
 
     def one_pass():
         start = time.perf_counter()
         with torch.no_grad():
             for number, window in enumerate(windows, 1):
                 states = model(window[None], output_hidden_states=True).hidden_states
-                assert len(states) == 13
+                assert len(states) in (13, 25)
                 if number % 10 == 0:
                     print(f"pytorch: {number} of {len(windows)} windows in {time.perf_counter() - start:.1f} s",
                           file=sys.stderr, flush=True)
@@ -122,27 +141,30 @@ def run_torch(folder, audio, passes):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=SAMPLE_RATES, default="muq-large", help="whose size the checkpoint has")
     parser.add_argument("--seconds", type=float, default=30.0, help="length of the audio")
     parser.add_argument("--passes", type=int, default=5, help="passes that are measured")
-    parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path.home() / ".cache/solfa-peers/muq-large",
-                        help="where the random checkpoint is made")
+    parser.add_argument("--folder", type=pathlib.Path, help="where the random checkpoint is made "
+                        "[default: ~/.cache/solfa-peers/MODEL]")
     parser.add_argument("--solfa", default="target/release/solfa", help="the binary")
     parser.add_argument("--torch-only", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    name = arguments.model
+    arguments.folder = arguments.folder or pathlib.Path.home() / ".cache/solfa-peers" / name
     audio = arguments.folder / f"{arguments.seconds:g}s.wav"
     if arguments.torch_only:
-        return run_torch(arguments.folder, audio, arguments.passes)
-    make(arguments.folder, arguments.seconds)
-    torch_command = [sys.executable, __file__, "--torch-only", "--folder", str(arguments.folder),
+        return run_torch(name, arguments.folder, audio, arguments.passes)
+    make(name, arguments.folder, arguments.seconds)
+    torch_command = [sys.executable, __file__, "--torch-only", "--model", name, "--folder", str(arguments.folder),
                      "--seconds", str(arguments.seconds), "--passes", str(arguments.passes)]
     solfa_command = [arguments.solfa, "bench", "--model", str(arguments.folder), str(audio), "--json",
                      "--passes", str(arguments.passes)] + (["--no-warm-up"] if arguments.passes == 1 else [])
     results = {}
-    for name, command in (("solfa", solfa_command), ("pytorch", torch_command)):
+    for program, command in (("solfa", solfa_command), ("pytorch", torch_command)):
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        results[name] = json.loads(output.splitlines()[-1])
-        found = results[name]
-        print(f"{name:8} {arguments.seconds:g} s of audio: {found['seconds_per_pass']:.2f} s, "
+        results[program] = json.loads(output.splitlines()[-1])
+        found = results[program]
+        print(f"{program:8} {name}, {arguments.seconds:g} s of audio: {found['seconds_per_pass']:.2f} s, "
               f"peak memory {found['peak_rss_bytes'] / 1e9:.2f} GB", flush=True)
     ratio = results["pytorch"]["seconds_per_pass"] / results["solfa"]["seconds_per_pass"]
     print(f"solfa is {ratio:.2f} times as fast as PyTorch {results['pytorch']['version']} in float32")
