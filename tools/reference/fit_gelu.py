@@ -1,4 +1,8 @@
 #!/usr/bin/env python3
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["numpy==2.*", "scipy==1.*"]
+# ///
 """Fits the coefficients in crates/solfa-learn/src/model/gelu.rs, and prints how far they are off in single precision.
 
     python3 -m venv ~/.cache/solfa-peers && ~/.cache/solfa-peers/bin/pip install numpy scipy

@@ -1,3 +1,7 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["torch==2.15.*", "torchaudio", "transformers==4.46.3", "muq==0.1.0", "safetensors==0.8.*", "x_clip==0.14.4"]
+# ///
 """Makes the golden case `mulan-released`: a tiny random MuQ-MuLan whose towers are put together as the released one's are
 (no transformer above the audio model, no projection above the text model), and what the package `muq` computes from it.
 

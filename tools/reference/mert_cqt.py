@@ -1,4 +1,8 @@
 #!/usr/bin/env python3
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["torch==2.15.*", "torchaudio", "transformers==4.46.3", "nnAudio==0.3.4", "librosa==0.11.*", "safetensors==0.8.*"]
+# ///
 """Makes fixtures/golden/mert-cqt-tiny: MERT's own code with everything that its releases leave switched off.
 
 The release's network is HuBERT's, which other golden cases pin. This one has the constant-Q transform beside the

@@ -1,3 +1,7 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["torch==2.15.*", "torchaudio", "transformers==4.46.3", "muq==0.1.0", "safetensors==0.8.*", "x_clip==0.14.4"]
+# ///
 """What the package `muq` computes from a saved MuQ-MuLan: writes `outputs_as_saved.safetensors` into the folder of a golden case that
 holds a checkpoint, `inputs.safetensors` and `texts.json`.
 

@@ -1,4 +1,8 @@
 #!/usr/bin/env python3
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["torch==2.15.*", "torchaudio", "safetensors==0.8.*"]
+# ///
 """The golden cases `vit1d-learned` and `vit1d-rotary`: tiny ViT-1Ds with random weights, in PyTorch.
 
 Needs torch, torchaudio and safetensors. Run by hand, never by a test:

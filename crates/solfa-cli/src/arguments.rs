@@ -50,10 +50,10 @@ pub(crate) enum Command {
 const EMBED_EXAMPLES: &str = "\
 Examples:
   solfa embed song.mp3                                     hand-made mel features, mean over time
-  solfa embed --model MuQ-large-msd-iter music/            every layer, one vector a layer and file
-  solfa embed --model MuQ --layers 5,9 --pool none -o out music/
+  solfa embed --model muq-large-msd-iter music/            every layer, one vector a layer and file
+  solfa embed --model muq-large-msd-iter --layers 5,9 --pool none -o out music/
                                                            every frame of two layers
-  solfa embed --model MuQ --layers 9 -o music.parquet music/
+  solfa embed --model muq-large-msd-iter --layers 9 -o music.parquet music/
                                                            one table for a whole folder
   find music -name '*.flac' | solfa embed --resume -o out -
                                                            continue where an earlier run stopped
@@ -66,6 +66,10 @@ Layers are numbered as in the papers: 0 is the front end's output (the first lay
 
 Exit codes: 0 all done; 2 wrong command line; 3 some inputs failed, each with its reason, everything else was
 written; 1 any other failure.";
+
+/// What says how audio is embedded, and nothing about texts.
+const OF_AUDIO: [&str; 10] =
+    ["inputs", "attentions", "resume", "layers", "pool", "window", "hop", "tail", "resampler", "batch"];
 
 #[derive(Debug, Args)]
 #[command(after_help = EMBED_EXAMPLES)]
@@ -80,16 +84,16 @@ pub(crate) struct EmbedArguments {
 
     /// A text instead of audio, for a model of music and text; may be given several times. Its vector goes to standard
     /// output as JSON, or to --output as safetensors or jsonl
-    #[arg(long, value_name = "TEXT", conflicts_with_all = ["inputs", "attentions", "resume"])]
+    #[arg(long, value_name = "TEXT", group = "texts", conflicts_with_all = OF_AUDIO)]
     pub(crate) text: Vec<String>,
 
     /// A file with one text a line
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["inputs", "attentions", "resume"])]
+    #[arg(long, value_name = "FILE", group = "texts", conflicts_with_all = OF_AUDIO)]
     pub(crate) text_file: Option<PathBuf>,
 
     /// Encode each text on its own. Otherwise the texts of one command are padded to the longest of them, as the
     /// release of MuQ-MuLan does, and its vectors depend a little on that length
-    #[arg(long)]
+    #[arg(long, requires = "texts")]
     pub(crate) alone: bool,
 
     /// Layers: `all`, `last`, or numbers and ranges such as `0,3,5-8`
@@ -141,7 +145,8 @@ pub(crate) struct EmbedArguments {
 pub(crate) struct ModelArguments {
     /// A model by its name (see `solfa models`), a repository `hf:ORG/NAME[@REVISION]` on the Hugging Face hub, or a
     /// checkpoint: its folder or its weight file. What is not here yet is downloaded into the hub's cache (HF_HOME,
-    /// HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE count) [default: mel, until the project ships trained weights]
+    /// HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE count) [default of embed and bench: mel, until the project ships
+    /// trained weights]
     #[arg(short, long, value_name = "NAME|hf:ORG/NAME|DIR|FILE")]
     pub(crate) model: Option<String>,
 
@@ -158,8 +163,8 @@ pub(crate) struct WindowArguments {
     #[arg(long, allow_negative_numbers = true, value_parser = parse_window, value_name = "SECONDS|whole")]
     pub(crate) window: Option<WindowLength>,
 
-    /// Time from one window to the next, in seconds [default: the window; for hand-made features as much less as makes
-    /// the result that of the whole recording]
+    /// Time from one window to the next, in seconds [default: the window; less where windows have to overlap: for
+    /// hand-made features, and by two frames for MERT and HuBERT]
     #[arg(long, allow_negative_numbers = true, value_name = "SECONDS")]
     pub(crate) hop: Option<f64>,
 
@@ -232,7 +237,7 @@ pub(crate) struct TagArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  solfa tokens song.flac --model MuQ-large-msd-iter --output codes.safetensors")]
+#[command(after_help = "Example:\n  solfa tokens song.flac --model muq-large-msd-iter --output codes.safetensors")]
 pub(crate) struct TokensArguments {
     /// The recording
     #[arg(value_name = "FILE")]
@@ -256,7 +261,7 @@ pub(crate) struct TokensArguments {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  solfa bench --model MuQ-large-msd-iter song.wav --json")]
+#[command(after_help = "Example:\n  solfa bench --model muq-large-msd-iter song.wav --json")]
 pub(crate) struct BenchArguments {
     /// The recording; it is decoded before the clock starts
     #[arg(value_name = "FILE")]

@@ -9,7 +9,7 @@ use solfa_hub::hub::Hub;
 use solfa_hub::reference::{HUB_PREFIX, HubFiles, ModelReference, ReferenceError, RepositoryReference, nearest_names};
 use solfa_hub::settings::HubSettings;
 use solfa_hub::wanted::Wanted;
-use solfa_learn::checkpoint::{Checkpoint, LoadedModel};
+use solfa_learn::checkpoint::{Checkpoint, LoadedModel, Tower};
 use solfa_learn::device::{Device, DeviceChoice};
 use solfa_learn::embed;
 use solfa_signal::encoder::Encoder;
@@ -76,13 +76,17 @@ pub(crate) struct NamedModel {
 
 /// Loads a checkpoint, from where it lies or from the hub.
 pub(crate) fn load(model: &str, device: DeviceChoice) -> anyhow::Result<NamedModel> {
+    if features::BUILTIN_NAMES.contains(&model) {
+        let reason = format!("--model {model}: hand-made features cannot do this: give a trained model");
+        return Err(UsageError(reason).into());
+    }
     let hub = LazyHub::default();
     let Located { path, name, known } = locate(model, &hub)?;
     if let Some(known) = known {
         note_licence(known);
     }
     let device = device.open()?;
-    let companion = |name: &str| hub.companion(name);
+    let companion = |name: &str, tower: Tower| hub.companion(name, tower);
     let model = Checkpoint::open_with(&path, &companion).and_then(|checkpoint| checkpoint.load(&device));
     let model = model.context("the model cannot be loaded")?;
     model.notes().iter().for_each(|note| terminal::note(note));
@@ -121,6 +125,7 @@ fn unknown_model(model: &str, error: &ReferenceError) -> UsageError {
         ReferenceError::Unknown { .. } if is_path => {
             UsageError(format!("--model {model}: no such folder or file; a repository on the hub is hf:ORG/NAME"))
         }
+        // The error's own suggestions leave out what is built in.
         ReferenceError::Unknown { .. } => {
             let known = MODELS.iter().map(|known| known.id).chain(features::BUILTIN_NAMES);
             let hint = match nearest_names(model, known).as_slice() {
@@ -179,13 +184,13 @@ impl LazyHub {
         Ok(path?)
     }
 
-    /// The folder of a model that another one's configuration names: only its own configuration is wanted.
-    fn companion(&self, name: &str) -> Result<PathBuf, String> {
+    /// The folder of a model that another one's configuration names; its weights are not wanted.
+    fn companion(&self, name: &str, tower: Tower) -> Result<PathBuf, String> {
         let repository = RepositoryReference::new(name, None).map_err(|error| error.to_string())?;
-        let has_tokenizer = !MODELS.iter().any(|known| {
-            !known.has_text_tower && matches!(known.source, Source::Hub { repository: of, .. } if of == name)
-        });
-        let wanted = if has_tokenizer { Wanted::ConfigurationAndTokenizer } else { Wanted::Configuration };
+        let wanted = match tower {
+            Tower::Audio => Wanted::Configuration,
+            Tower::Text => Wanted::ConfigurationAndTokenizer,
+        };
         self.fetch(&HubFiles { repository, wanted }).map_err(|error| terminal::describe(&error))
     }
 }

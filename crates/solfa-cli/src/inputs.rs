@@ -298,16 +298,17 @@ fn below_root(path: &Path) -> PathBuf {
     path.components().filter(|part| matches!(part, Component::Normal(_))).collect()
 }
 
-/// A file of text, such as a list of labels.
+/// A file of text, such as a list of labels, without the mark of byte order that some programs put before it.
 ///
 /// # Errors
 /// A file that cannot be read, or is not in UTF-8.
 pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
     let bytes = std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    String::from_utf8(bytes).map_err(|error| {
+    let text = String::from_utf8(bytes).map_err(|error| {
         let position = error.utf8_error().valid_up_to();
-        anyhow::anyhow!("{}: expected text in UTF-8, found another byte at position {position}", path.display())
-    })
+        anyhow!("{}: expected text in UTF-8, found another byte at position {position}", path.display())
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned))
 }
 
 #[cfg(test)]

@@ -168,9 +168,9 @@ const DEEZER_SOURCE: Source = Source::Elsewhere {
     how_to_get: "download its .pt file from github.com/deezer/multi-view-ssl-benchmark, and give the file's path",
 };
 
-/// The model of that short name.
+/// The model of that short name, in any case.
 pub fn find(id: &str) -> Option<&'static KnownModel> {
-    MODELS.iter().find(|model| model.id == id)
+    MODELS.iter().find(|model| model.id.eq_ignore_ascii_case(id))
 }
 
 /// Whole repositories in Hugging Face's layout.

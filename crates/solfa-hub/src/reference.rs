@@ -168,7 +168,8 @@ fn unknown_hint(name: &str, nearest: &[&str], looks_like_repository: bool) -> St
     }
 }
 
-/// The names among `known` that are most like `name`, nearest first: none where none is near.
+/// The names among `known` that are most like `name`, nearest first: none where none is near. Those that begin with it
+/// or have it within come before those that are only spelled alike.
 pub fn nearest_names<'known>(name: &str, known: impl IntoIterator<Item = &'known str>) -> Vec<&'known str> {
     /// Below this share of letters in common, in order, a suggestion would be a guess.
     const LEAST_SIMILARITY: f64 = 0.6;
@@ -180,10 +181,22 @@ pub fn nearest_names<'known>(name: &str, known: impl IntoIterator<Item = &'known
     if name.len() > LONGEST_NAME {
         return Vec::new();
     }
+    /// Fewer letters are within too many names.
+    const SHORTEST_PART: usize = 3;
     let name = name.to_ascii_lowercase();
+    let similarity = |known: &str| {
+        let known = known.to_ascii_lowercase();
+        if name.len() >= SHORTEST_PART && known.starts_with(&name) {
+            3.0
+        } else if name.len() >= SHORTEST_PART && known.contains(&name) {
+            2.0
+        } else {
+            strsim::normalized_damerau_levenshtein(&name, &known)
+        }
+    };
     let mut scored: Vec<(f64, &str)> = known
         .into_iter()
-        .map(|known| (strsim::normalized_damerau_levenshtein(&name, &known.to_ascii_lowercase()), known))
+        .map(|known| (similarity(known), known))
         .filter(|(similarity, _)| *similarity >= LEAST_SIMILARITY)
         .collect();
     scored.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(other.1)));

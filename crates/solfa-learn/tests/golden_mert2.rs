@@ -210,8 +210,18 @@ fn a_prefix_before_all_names_is_the_same_model() {
         let tensor = tensors.remove("mert2.layers.1.attn.key_proj.bias").unwrap();
         tensors.insert("layers.1.attn.key_proj.bias".into(), tensor);
     });
-    let missing = "missing from the file (1):\n    mert2.layers.1.attn.key_proj.bias [32]";
-    assert_refused(folder.path(), &[missing, "part of the model (1):\n    layers.1.attn.key_proj.bias [32]"]);
+    assert_refused(folder.path(), &["missing from the file (1):\n    mert2.layers.1.attn.key_proj.bias [32]"]);
+
+    // What stands beside the encoder is another thing's, and is told of.
+    let folder = with_tensors(|tensors| {
+        let bias = tensors["layers.1.attn.key_proj.bias"].clone();
+        *tensors =
+            std::mem::take(tensors).into_iter().map(|(name, tensor)| (format!("encoder.{name}"), tensor)).collect();
+        tensors.insert("head.bias".into(), bias);
+    });
+    let model = Checkpoint::open(folder.path()).unwrap().load(&device()).unwrap();
+    assert_eq!(model.notes(), ["1 tensors are not below `encoder.` and are not used, such as head.bias"]);
+    assert!(outputs(folder.path()) == expected);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use common::weights::{StoredTensor, Tensors, read_safetensors, write_safetensors};
 use common::{device, fixture};
 use serde_json::{Value, json};
-use solfa_learn::checkpoint::{Checkpoint, CheckpointError, FindModel, LoadedModel, MulanModel};
+use solfa_learn::checkpoint::{Checkpoint, CheckpointError, FindModel, LoadedModel, MulanModel, Tower};
 use solfa_learn::embed::TextError;
 use tempfile::TempDir;
 
@@ -36,7 +36,7 @@ fn try_load_with(path: &Path, find_model: FindModel<'_>) -> Result<MulanModel, C
 }
 
 fn try_load(path: &Path) -> Result<MulanModel, CheckpointError> {
-    try_load_with(path, &|name| Err(format!("`{name}` is not in the cache")))
+    try_load_with(path, &|name, _| Err(format!("`{name}` is not in the cache")))
 }
 
 /// Checks that loading fails, with a message that has all these parts in it.
@@ -99,12 +99,13 @@ fn towers_are_looked_for_beside_the_checkpoint_and_then_elsewhere() {
     let message = Checkpoint::open(folder.path()).unwrap_err().to_string();
     assert!(message.contains("no other place was searched"), "{message}");
     let asked = RefCell::new(Vec::new());
-    let find_model = |name: &str| -> Result<PathBuf, String> {
-        asked.borrow_mut().push(name.to_owned());
+    let find_model = |name: &str, tower: Tower| -> Result<PathBuf, String> {
+        asked.borrow_mut().push((name.to_owned(), tower));
         Ok(elsewhere.path().join(name))
     };
     try_load_with(folder.path(), &find_model).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(asked.into_inner(), ["tiny-muq", "tiny-xlm-roberta-base"]);
+    let expected = [("tiny-muq".to_owned(), Tower::Audio), ("tiny-xlm-roberta-base".to_owned(), Tower::Text)];
+    assert_eq!(asked.into_inner(), expected);
 
     fs_err::rename(elsewhere.path().join("tiny-muq"), folder.path().join("tiny-muq")).unwrap();
     assert_refused(folder.path(), &["text_model.name", "/tiny-xlm-roberta-base", "not in the cache"]);

@@ -119,9 +119,10 @@ fn fields_of_one_family_that_are_not_understood() {
         (json!({"adapter_attn_dim": 16}), &["adapter_attn_dim: expected none", "found 16"]),
         (json!({"do_stable_layer_norm": 1}), &["invalid type: integer `1`, expected a boolean"]),
         (
-            json!({"deepnorm": true, "do_stable_layer_norm": true}),
+            json!({"model_type": "mert_model", "deepnorm": true, "do_stable_layer_norm": true}),
             &["deepnorm: expected false with do_stable_layer_norm, found true"],
         ),
+        (json!({"deepnorm": true}), &["deepnorm: expected false with model_type hubert", "found true"]),
         (json!({"sample_rate": 0}), &["sample_rate: expected 1 to 768000 Hz, found 0"]),
         (json!({"sample_rate": 4_000_000_000u64}), &["sample_rate: expected 1 to 768000 Hz, found 4000000000"]),
         (json!({"sample_rate": 1e9}), &["invalid type: floating point", "expected u32"]),

@@ -5,8 +5,6 @@ mod common;
 
 use std::path::Path;
 
-use burn::tensor::activation::softmax;
-use burn::tensor::{Distribution, Tensor};
 use common::weights::{
     Pickled, StoredTensor, Tensors, copy_checkpoint, read_safetensors, write_pytorch, write_safetensors,
 };
@@ -14,7 +12,7 @@ use common::{device, fixture};
 use solfa_learn::checkpoint::{Checkpoint, LoadedModel, TensorSource};
 use solfa_learn::embed::encoder;
 use solfa_signal::encoder::{EncoderSpec, LayerChoice};
-use solfa_signal::testing::{assert_close, musical_signal};
+use solfa_signal::testing::musical_signal;
 use tempfile::TempDir;
 
 const CASES: [&str; 3] = ["mert-95m-tiny", "mert-330m-tiny", "music2vec-tiny"];
@@ -157,20 +155,12 @@ fn a_mert_is_the_hubert_that_it_is_made_of() {
     }
 }
 
-/// `attention_relax` is a way to softmax, not another result.
+/// `attention_relax` is a way to softmax, not another result; `mert-cqt-tiny` has it in its reference.
 #[test]
 fn relaxed_attention_is_attention() {
     for case in &CASES[..2] {
         let folder = with_config(case, serde_json::json!({"attention_relax": 32.0, "deepnorm": false}));
         assert_same(case, folder.path(), &outputs(&fixture("golden").join(case)));
-    }
-    for deviation in [1.0, 30.0] {
-        let logits = Tensor::<2>::random([40, 50], Distribution::Normal(0.0, deviation), &device());
-        let relaxed = logits.clone() / 32.0;
-        let relaxed = (relaxed.clone() - relaxed.max_dim(1)) * 32.0;
-        let [plain, relaxed]: [Vec<f32>; 2] =
-            [logits, relaxed].map(|logits| softmax(logits, 1).into_data().try_to_vec().unwrap());
-        assert_close("softmax", &relaxed, &plain, 1e-4);
     }
 }
 

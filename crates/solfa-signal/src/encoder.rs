@@ -92,13 +92,14 @@ fn lcm(a: usize, b: usize) -> usize {
 #[serde(rename_all = "kebab-case")]
 pub enum Tail {
     /// The last window starts earlier, so that it ends where the recording ends. A recording shorter than one window is
-    /// one window of its own length. No sound is lost and none is invented.
+    /// one window of its own length; for an encoder of whole clips it is filled up with zeros. No sound is lost.
     #[default]
     Overlap,
     /// The last window is filled up with zeros, and frames that lie wholly in the zeros are dropped.
     Pad,
-    /// The last window is filled up with the recording from its start, again and again where it is shorter than that,
-    /// and frames that lie wholly in what was filled up are dropped.
+    /// The last window is filled up with the recording from its start, and frames that lie wholly in what was filled up
+    /// are dropped. A recording shorter than half a window is repeated until the window is full. (The release of
+    /// MuQ-MuLan repeats it once and takes a shorter clip.)
     Wrap,
     /// A last window that is not full is left out. A recording shorter than one window has no window at all.
     Drop,

@@ -27,7 +27,7 @@ const LABELS_SHOWN: usize = 10;
 #[derive(Serialize)]
 struct Tagged {
     path: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// Empty where the recording failed.
     tags: Vec<Tag>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -56,15 +56,14 @@ pub(crate) fn run(arguments: &TagArguments) -> anyhow::Result<Outcome> {
         let reason = format!("--model {name} takes sound alone: give a model of music and text, such as MuQ-MuLan");
         return Err(UsageError(reason).into());
     };
-    let scale = match (arguments.softmax, model.contrast_scale) {
+    let scale = match (arguments.softmax, model.logit_scale) {
         (false, _) => None,
         (true, Some(scale)) => Some(scale),
         (true, None) => return Err(UsageError(format!("--softmax: {name} says no temperature: leave it out")).into()),
     };
     let (audio, text) = model.split(device, GRAPHICS_BATCH);
-    let label_vectors = label_vectors(&text, &prompts_of_labels, arguments.alone)?;
-
     let plan = arguments.windows.plan(audio.spec())?;
+    let label_vectors = label_vectors(&text, &prompts_of_labels, arguments.alone)?;
     let Inputs { recordings, failed } = inputs;
     let mut visitor = Tagging {
         paths: recordings.into_iter().map(|recording| recording.path).collect(),
@@ -141,8 +140,13 @@ fn read_labels(labels: &str) -> anyhow::Result<LabelSet> {
 fn label_vectors(text: &TextEncoder, prompts: &[Vec<String>], alone: bool) -> anyhow::Result<Vec<Vec<f32>>> {
     let all = prompts.concat();
     let found = if alone { text.encode(&all) } else { text.encode_padded_together(&all) }?;
-    for (prompt, found) in all.iter().zip(&found).filter(|(_, found)| found.was_cut) {
-        terminal::note(&format!("cut to its first {} tokens: {prompt}", found.num_tokens));
+    let num_cut = found.iter().filter(|found| found.was_cut).count();
+    if num_cut > 0 {
+        terminal::note(&format!(
+            "{num_cut} of {} prompts are cut to their first {} tokens",
+            all.len(),
+            text.maximum_tokens()
+        ));
     }
     let mut vectors = found.into_iter().map(|found| found.vector);
     prompts.iter().map(|of_label| Ok(ensemble(&vectors.by_ref().take(of_label.len()).collect::<Vec<_>>())?)).collect()

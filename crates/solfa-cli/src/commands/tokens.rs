@@ -8,7 +8,6 @@ use solfa_learn::checkpoint::LoadedModel;
 use solfa_learn::embed::tokenize;
 use solfa_signal::audio::{self, Resampled};
 use solfa_signal::encoder::Encoder;
-use solfa_signal::features;
 
 use crate::arguments::TokensArguments;
 use crate::encoders::{self, NamedModel};
@@ -41,10 +40,6 @@ pub(crate) fn run(arguments: &TokensArguments) -> anyhow::Result<Outcome> {
         && input == output
     {
         return Err(terminal::output_is_input(&output).into());
-    }
-    if features::BUILTIN_NAMES.contains(&model.as_str()) {
-        let reason = format!("--model {model}: hand-made features have no tokens: give the folder of a trained model");
-        return Err(UsageError(reason).into());
     }
     let NamedModel { name, model, device } = encoders::load(model, arguments.model.device)?;
     let LoadedModel::MelConformer(model) = model else {

@@ -49,7 +49,7 @@ fn a_wrong_command_line_is_2_and_says_what_would_be_right() {
         ("embed song.wav other.wav --output x.safetensors", "is one file, and there are 2 inputs"),
         ("embed song.wav --output other.wav", "other.wav is a file: expected a folder, or a file that ends in"),
         ("tokens song.wav", "--model"),
-        ("tokens song.wav --model mel", "hand-made features have no tokens"),
+        ("tokens song.wav --model mel", "hand-made features cannot do this"),
         ("bench song.wav --passes 0", "expected a number from 1"),
         ("completions tcsh", "bash"),
     ] {

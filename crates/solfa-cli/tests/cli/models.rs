@@ -120,6 +120,8 @@ fn attention_and_class_tokens_are_asked_of_models_that_have_them() {
     refused("embed --model mel --pool cls a.wav", "--pool cls: mel has no class token");
     refused("embed --attentions --resume a.wav", "cannot be used with");
     let muq = fixture("golden/muq-25hz");
+    let mut command = workplace.solfa("embed --attentions -o all.parquet a.wav --model");
+    command.arg(&muq).assert().code(2).stderr(contains("maps do not fit into the table all.parquet"));
     let mut command = workplace.solfa("embed --attentions --layers 0 a.wav --model");
     command.arg(&muq).assert().code(2).stderr(contains("choose another layer"));
 }
@@ -139,6 +141,26 @@ fn attention_maps_of_every_window_stand_beside_the_embedding() {
         assert_eq!(stored.metadata["window_start_seconds"], window.to_string());
         assert_eq!(stored.metadata["path"], "a.wav");
     }
+    // Longer windows are fewer: nothing of an earlier run stays.
+    let mut command = workplace.solfa("embed --attentions --layers 2 --window 5 a.wav -o out/b.npy --model");
+    command.arg(fixture("golden/muq-25hz")).assert().success();
+    assert_eq!(workplace.files("out"), ["b.attention/0000.safetensors", "b.npy", "b.npy.json"]);
+}
+
+#[test]
+fn every_model_in_the_help_is_known() {
+    let mut num_models = 0;
+    for command in ["embed", "tag", "tokens", "bench"] {
+        let output = Workplace::new().solfa(&format!("{command} --help")).output().unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        let words: Vec<&str> = help.split_whitespace().collect();
+        let models = words.windows(2).filter(|pair| pair[0] == "--model" && !pair[1].starts_with('<'));
+        for pair in models {
+            num_models += 1;
+            assert!(solfa_hub::catalogue::find(pair[1]).is_some(), "{command}: {}", pair[1]);
+        }
+    }
+    assert!(num_models >= 8, "{num_models}");
 }
 
 #[test]

@@ -162,7 +162,11 @@ fn texts_that_make_no_sense_are_refused() {
     refused(&["--model", &model, "--text", "  "], "expected words, found none");
     refused(&["--model", &model, "--text-file", "empty.txt"], "expected one text a line, found none");
     refused(&["--model", &model, "--text", "jazz", "a.wav"], "cannot be used with");
-    refused(&["--model", &model, "--text", "jazz", "-o", "out.npy"], "safetensors or jsonl");
+    refused(&["--model", &model, "--text", "jazz", "-o", "out.npy"], ".safetensors or .jsonl");
+    refused(&["--model", &model, "--text", "jazz", "--layers", "7"], "cannot be used with");
+    refused(&["--model", &model, "--text-file", "empty.txt", "-o", "empty.txt"], "it would be lost");
+    refused(&["--model", &model, "--alone", "a.wav"], "--text");
+    refused(&["--model", "mel", "--text", "jazz"], "hand-made features cannot do this");
     refused(&["--text", "jazz"], "give one with --model");
     refused(&["--model", fixture("golden/muq-25hz").to_str().unwrap(), "--text", "jazz"], "takes sound alone");
 }

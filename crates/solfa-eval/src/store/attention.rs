@@ -2,15 +2,77 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, json};
 use solfa_signal::encoder::AttentionMaps;
+use tempfile::{Builder, TempDir};
 
 use super::StoreError;
 use super::embedding::layer_name;
 use super::spool::write_values;
-use super::staged::StagedFile;
+use super::staged::{NAME_BYTES, StagedFile, TEMPORARY_SUFFIX, folder_of};
+
+/// A recording's attention maps: a folder with one file for each window, `0000.safetensors` and so on, which appears
+/// under its name when all are there.
+pub struct AttentionFolder {
+    path: PathBuf,
+    staging: TempDir,
+}
+
+impl AttentionFolder {
+    /// A folder that will stand at `path`.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] or [`StoreError::Io`].
+    pub fn create(path: &Path) -> Result<Self, StoreError> {
+        let parent = folder_of(path);
+        let failed = |error| StoreError::io("create the folder", path, error);
+        std::fs::create_dir_all(parent).map_err(failed)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let staging = Builder::new()
+            .prefix(&format!(".{}.", &name[..name.floor_char_boundary(NAME_BYTES)]))
+            .suffix(TEMPORARY_SUFFIX)
+            .tempdir_in(parent)
+            .map_err(failed)?;
+        Ok(Self { path: path.to_owned(), staging })
+    }
+
+    /// Where the file of a window is to be written.
+    pub fn window(&self, number: usize) -> PathBuf {
+        self.staging.path().join(format!("{number:04}.safetensors"))
+    }
+
+    /// Gives the folder its name, in place of an earlier one with what was in it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], also where something else than a folder has the name.
+    pub fn commit(self) -> Result<(), StoreError> {
+        let Self { path, staging } = self;
+        let failed = |error| StoreError::io("write", &path, error);
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        std::fs::rename(staging.path(), &path).map_err(failed)?;
+        // It is not there any more under its temporary name, so there is nothing to remove.
+        let _ = staging.keep();
+        // As for any other folder, the umask decides who may read it; temporary folders are private otherwise.
+        #[cfg(unix)]
+        make_readable(&path).map_err(failed)?;
+        Ok(())
+    }
+}
+
+/// Gives a folder the permissions that a new one beside it would have.
+#[cfg(unix)]
+fn make_readable(path: &Path) -> io::Result<()> {
+    let sample = path.join(".permissions");
+    std::fs::create_dir(&sample)?;
+    let permissions = std::fs::metadata(&sample)?.permissions();
+    std::fs::remove_dir(&sample)?;
+    std::fs::set_permissions(path, permissions)
+}
 
 /// Writes the attention maps of one window as a safetensors file with one tensor `layer_<i>` for each layer,
 /// `[heads, tokens that attend, tokens attended to]`: whole or not at all, one layer at a time in memory.
@@ -120,6 +182,32 @@ mod tests {
         }
         let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
         assert_eq!(metadata.metadata().as_ref().unwrap()["model"], "toy");
+    }
+
+    #[test]
+    fn a_folder_appears_whole_and_in_place_of_an_earlier_one() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("new/song.attention");
+        let names = || {
+            let entries = fs_err::read_dir(&path).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        for num_windows in [3, 1] {
+            let folder = AttentionFolder::create(&path).unwrap();
+            for window in 0..num_windows {
+                write(&folder.window(window), &[1], vec![maps(1, 3)]).unwrap();
+            }
+            folder.commit().unwrap();
+            assert_eq!(names().len(), num_windows);
+        }
+        assert_eq!(names(), ["0000.safetensors"]);
+        let abandoned = AttentionFolder::create(&path).unwrap();
+        write(&abandoned.window(7), &[1], vec![maps(1, 3)]).unwrap();
+        drop(abandoned);
+        assert_eq!(names(), ["0000.safetensors"]);
+        assert_eq!(fs_err::read_dir(parent.path().join("new")).unwrap().count(), 1);
     }
 
     #[test]

@@ -44,7 +44,7 @@ mod fixtures;
 #[cfg(test)]
 mod full_disk;
 
-pub use attention::write_attention;
+pub use attention::{AttentionFolder, write_attention};
 pub use embedding::{EmbeddedLayer, Embedding, LayerValues};
 pub use error::StoreError;
 pub use format::Format;

@@ -40,7 +40,7 @@ pub struct EmbeddingSpace {
     pub window_seconds: Option<f64>,
     /// Time from one window to the next, in seconds. Without windows it says nothing and is not part of the `space_id`.
     pub hop_seconds: Option<f64>,
-    /// What was done with the end of a recording that does not fill a window: `pad`, `drop` or `overlap`. Without
+    /// What was done with the end of a recording that does not fill a window: `overlap`, `pad`, `wrap` or `drop`. Without
     /// windows it says nothing and is not part of the `space_id`.
     pub tail: String,
     /// Name of the resampler that brought the audio to `sample_rate`.

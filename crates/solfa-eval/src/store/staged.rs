@@ -11,10 +11,10 @@ use super::StoreError;
 
 /// Longest part of an output's name that goes into its temporary name, in bytes: the two must fit the 255 bytes that
 /// file systems allow.
-const NAME_BYTES: usize = 200;
+pub(super) const NAME_BYTES: usize = 200;
 
 /// What every temporary name ends in.
-const TEMPORARY_SUFFIX: &str = ".partial";
+pub(super) const TEMPORARY_SUFFIX: &str = ".partial";
 
 /// Bytes gathered before they are handed to the operating system.
 const BUFFER_BYTES: usize = 256 << 10;

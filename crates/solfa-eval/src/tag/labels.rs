@@ -65,13 +65,13 @@ impl LabelSet {
     }
 
     /// Reads one label a line: its name and, after a tab, the phrase that stands for it in a prompt, where that differs.
-    /// Empty lines are skipped, and so are a byte order mark and spaces at the ends of lines.
+    /// Empty lines are skipped, and so are spaces at the ends of lines.
     ///
     /// # Errors
     /// [`LabelError`] for a text without a label, or with one twice.
     pub fn parse(text: &str) -> Result<Self, LabelError> {
         let mut labels: Vec<Label> = Vec::new();
-        for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        for (index, line) in text.lines().enumerate() {
             let (name, phrase) = line.split_once('\t').unwrap_or((line, ""));
             let (name, phrase) = (name.trim(), phrase.trim());
             if name.is_empty() {
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn lists_are_read_as_people_write_them() {
-        let labels = LabelSet::parse("\u{feff}drumnbass\tdrum and bass \r\n\n  \n小提琴\r\nno vocals\n").unwrap();
+        let labels = LabelSet::parse("drumnbass\tdrum and bass \r\n\n  \n小提琴\r\nno vocals\n").unwrap();
         let found: Vec<_> = labels.labels().iter().map(|label| (label.name(), label.phrase())).collect();
         assert_eq!(found, [("drumnbass", "drum and bass"), ("小提琴", "小提琴"), ("no vocals", "no vocals")]);
         for empty in ["", "\n \n", "\tphrase"] {

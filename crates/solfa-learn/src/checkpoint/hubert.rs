@@ -49,8 +49,9 @@ struct HubertFields {
     feature_extractor_cqt: bool,
     feature_extractor_cqt_bins: usize,
     deepnorm: bool,
-    /// MERT-v1-330M has 32 here: attention logits are divided by it, their maximum is subtracted, and they are
-    /// multiplied by it again. That keeps half precision from overflowing, and is a shift that softmax does not see.
+    /// MERT-v1-330M has 32 here. MERT's own layers, which only `deepnorm` uses, divide attention logits by it, subtract
+    /// their maximum, and multiply by it again: a shift that softmax does not see, against overflow in half precision.
+    /// The library's layers, which the releases run on, never read it.
     #[serde(rename = "attention_relax")]
     _attention_relax: Value,
 }
@@ -100,6 +101,10 @@ impl HubertFields {
         }
         if let Some(width) = self.adapter_attn_dim {
             return Err(format!("adapter_attn_dim: expected none (layers without adapters), found {width}"));
+        }
+        // The library knows no such residuals: its model of these weights has the plain ones.
+        if author == Author::Library && self.deepnorm {
+            return Err("deepnorm: expected false with model_type hubert (it is MERT's), found true".into());
         }
         if self.deepnorm && self.do_stable_layer_norm {
             return Err("deepnorm: expected false with do_stable_layer_norm, found true".into());
@@ -205,7 +210,11 @@ const SEGMENTS_PARAMETRIZED: &[(&str, &str)] = segments![
 const MASK: (&str, &str) = ("*masked_spec_embed", "stands for masked frames in training");
 
 /// Tensors of the network alone that it does not use.
-const UNUSED: &[(&str, &str)] = &[MASK];
+const UNUSED: &[(&str, &str)] = &[
+    MASK,
+    ("final_proj.*", "head of pre-training, kept by conversions from fairseq"),
+    ("label_embs_concat", "codes of pre-training, kept by conversions from fairseq"),
+];
 
 /// Tensors of the library's models for tasks that the network does not use.
 const UNUSED_OF_TASKS: &[(&str, &str)] = &[
@@ -217,7 +226,7 @@ const UNUSED_OF_TASKS: &[(&str, &str)] = &[
 ];
 
 /// What the models for tasks of the library and of MERT's code put before every name.
-const PREFIXES: [&str; 3] = ["", "hubert.", "mert_model."];
+const PREFIXES: [&str; 4] = ["", "hubert.", "mert_model.", "music_hubert."];
 
 /// Builds the model from its tensors.
 pub(super) fn load(

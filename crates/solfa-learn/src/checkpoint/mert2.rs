@@ -44,6 +44,8 @@ pub struct Mert2Model {
     pub context_seconds: f64,
     /// SHA-256 of the weight files: for one file, the hash that the Hugging Face hub shows for it.
     pub weights_sha256: String,
+    /// What was taken for granted or left out: see [`LoadedModel::notes`](super::LoadedModel::notes).
+    pub notes: Vec<String>,
 }
 
 /// What `config.json` says, as far as it determines the model.
@@ -52,6 +54,7 @@ pub(super) struct Mert2Settings {
     network: Mert2Config,
     mel: MelConfig,
     context_seconds: f64,
+    has_context: bool,
 }
 
 /// The file itself: the fields that a forward pass depends on, and those that follow from others and can be checked.
@@ -138,7 +141,7 @@ impl Mert2Settings {
             layer_norm_epsilon: file.layer_norm_eps,
             rotary_base: file.rotary_embedding_base,
         };
-        Ok(Self { network, mel, context_seconds })
+        Ok(Self { network, mel, context_seconds, has_context: file.context_seconds.is_some() })
     }
 }
 
@@ -252,7 +255,7 @@ pub(super) fn load(
     source: &TensorSource,
     device: &Device,
 ) -> Result<Mert2Model, CheckpointError> {
-    let Mert2Settings { network: config, mel: mel_config, context_seconds } = settings;
+    let Mert2Settings { network: config, mel: mel_config, context_seconds, has_context } = settings;
     let wrong = |reason: String| CheckpointError::Config { path: source.files()[0].clone(), reason };
     let root = root_of(source);
     let mut loader = StrictLoader::below(source, root.clone());
@@ -270,7 +273,15 @@ pub(super) fn load(
         .filter(|name| name.ends_with(STORED_FREQUENCIES))
         .map(|name| (name, loader.take(name, &[config.hidden_size / config.num_heads / 2])))
         .collect();
-    loader.finish()?;
+    let outside = loader.finish()?;
+    let mut notes = Vec::new();
+    if !has_context {
+        notes.push(format!("the configuration names no context_seconds: windows are {context_seconds} s long"));
+    }
+    if let Some(first) = outside.first() {
+        let count = outside.len();
+        notes.push(format!("{count} tensors are not below `{root}` and are not used, such as {first}"));
+    }
     let [mean, deviation, window, filters] = [mean, deviation, window, filters].map(Option::unwrap_or_default);
     for (name, values) in [(STORED_MEAN, &mean), (STORED_DEVIATION, &deviation)] {
         if let Some(band) = values.iter().position(|value| !value.is_finite()) {
@@ -293,6 +304,7 @@ pub(super) fn load(
         config: config.clone(),
         context_seconds: *context_seconds,
         weights_sha256: source.sha256()?,
+        notes,
     })
 }
 

@@ -90,6 +90,7 @@ impl LoadedModel {
     pub fn notes(&self) -> &[String] {
         match self {
             Self::WaveformTransformer(model) => &model.notes,
+            Self::Mert2(model) => &model.notes,
             _ => &[],
         }
     }
@@ -97,7 +98,16 @@ impl LoadedModel {
 
 /// Where another model is that a checkpoint names: the folder of its files by its name or hub id, or a sentence why it
 /// cannot be had. The name stands in a file that someone gave us, so it may be anything.
-pub type FindModel<'find> = &'find dyn Fn(&str) -> Result<PathBuf, String>;
+pub type FindModel<'find> = &'find dyn Fn(&str, Tower) -> Result<PathBuf, String>;
+
+/// What a model is to the checkpoint that names it, which says which of its files are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tower {
+    /// The model of sound: its `config.json`.
+    Audio,
+    /// The model of text: its `config.json` and `tokenizer.json`.
+    Text,
+}
 
 impl Checkpoint {
     /// Finds out what `path` is: a folder in Hugging Face's layout (a configuration and weights), a folder with a `.pt`
@@ -107,7 +117,7 @@ impl Checkpoint {
     /// A path that is not there, is no known layout, has a configuration that is not understood, or weight files that
     /// are damaged.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        Self::open_with(path, &|_| Err("no other place was searched".into()))
+        Self::open_with(path, &|_, _| Err("no other place was searched".into()))
     }
 
     /// The same for a checkpoint that needs files of other models, which are looked for beside it first and then by

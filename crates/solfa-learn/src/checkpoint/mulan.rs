@@ -18,7 +18,7 @@ use super::muq::{self, MuqConfig};
 use super::sizes::{LARGEST_DEPTH, LARGEST_WIDTH, check_size};
 use super::strict::StrictLoader;
 use super::xlm_roberta::{self, XlmRobertaFile};
-use super::{CheckpointError, FindModel, KeyTable, TensorSource, TextTokenizer, folder_of, source};
+use super::{CheckpointError, FindModel, KeyTable, TensorSource, TextTokenizer, Tower, folder_of, source};
 use crate::model::{
     JointSpaceHead, JointSpaceHeadConfig, MelConformer, MulanConfig, QueryKeyNormTransformerConfig, XlmRoberta,
 };
@@ -40,7 +40,7 @@ pub struct MulanModel {
     pub config: MulanConfig,
     /// What cosines were multiplied with in training, one over the temperature, for shares by softmax; none where the
     /// checkpoint does not say.
-    pub contrast_scale: Option<f64>,
+    pub logit_scale: Option<f64>,
     /// SHA-256 of the weight files, as in [`MelConformerModel::weights_sha256`](super::MelConformerModel).
     pub weights_sha256: String,
 }
@@ -152,12 +152,12 @@ impl MulanFile {
         let audio_transformer: TransformerFields = section(&file, "audio_transformer").map_err(config_error)?;
         let text_transformer: TransformerFields = section(&file, "text_transformer").map_err(config_error)?;
 
-        let find = |field: &str, name: &str| {
-            model_folder(folder_of(path), name, find_model)
+        let find = |field: &str, name: &str, tower: Tower| {
+            model_folder(folder_of(path), name, tower, find_model)
                 .map_err(|reason| config_error(format!("{field}.name: {reason}")))
         };
-        let audio_config = find("audio_model", &audio_model.name)?.join("config.json");
-        let text_folder = find("text_model", &text_model.name)?;
+        let audio_config = find("audio_model", &audio_model.name, Tower::Audio)?.join("config.json");
+        let text_folder = find("text_model", &text_model.name, Tower::Text)?;
         let text_config = text_folder.join("config.json");
         let audio = MuqConfig::read(&audio_config)?;
         let text = XlmRobertaFile::read(&text_config)?;
@@ -204,7 +204,7 @@ fn section<T: DeserializeOwned>(file: &Map<String, Value>, name: &str) -> Result
 
 /// The folder of a model that the configuration names: beside the configuration under the whole name or its last part,
 /// else wherever `find_model` says.
-fn model_folder(beside: &Path, name: &str, find_model: FindModel<'_>) -> Result<PathBuf, String> {
+fn model_folder(beside: &Path, name: &str, tower: Tower, find_model: FindModel<'_>) -> Result<PathBuf, String> {
     let name_path = Path::new(name);
     // A name that leads out of the folder is not followed there; what it means is for `find_model` to say.
     let is_below = !name.is_empty() && name_path.components().all(|part| matches!(part, Component::Normal(_)));
@@ -217,7 +217,7 @@ fn model_folder(beside: &Path, name: &str, find_model: FindModel<'_>) -> Result<
     if let Some(folder) = candidates.iter().find(|folder| folder.is_dir()) {
         return Ok(folder.clone());
     }
-    find_model(name).map_err(|reason| {
+    find_model(name, tower).map_err(|reason| {
         let looked_for = match candidates.first() {
             Some(folder) => format!("folder {}", folder.display()),
             None => "name of a folder beside it".into(),
@@ -395,7 +395,7 @@ pub(super) fn load(file: &MulanFile, source: &TensorSource, device: &Device) -> 
         },
         text: MulanText { tokenizer, network: text_network, head: text_head },
         config,
-        contrast_scale: contrast_scale(source)?,
+        logit_scale: logit_scale(source)?,
         weights_sha256: source.sha256()?,
     })
 }
@@ -403,7 +403,7 @@ pub(super) fn load(file: &MulanFile, source: &TensorSource, device: &Device) -> 
 /// Where the contrastive loss keeps the logarithm of what it multiplies cosines with.
 const TEMPERATURE: &str = "mulan.contrast.temperatures";
 
-fn contrast_scale(source: &TensorSource) -> Result<Option<f64>, CheckpointError> {
+fn logit_scale(source: &TensorSource) -> Result<Option<f64>, CheckpointError> {
     let is_one_number = source.shape(TEMPERATURE).is_some_and(|shape| shape.iter().all(|&size| size == 1));
     if !is_one_number || source.type_other_than_float(TEMPERATURE).is_some() {
         return Ok(None);
@@ -436,15 +436,15 @@ mod tests {
         }
         let absolute = parent.path().join("elsewhere").to_string_lossy().into_owned();
         let asked = std::cell::RefCell::new(Vec::new());
-        let find_model = |name: &str| -> Result<PathBuf, String> {
+        let find_model = |name: &str, _: Tower| -> Result<PathBuf, String> {
             asked.borrow_mut().push(name.to_owned());
             Err("nowhere".into())
         };
-        assert_eq!(model_folder(&beside, "tower", &find_model), Ok(beside.join("tower")));
-        assert_eq!(model_folder(&beside, "SomeOrg/tower", &find_model), Ok(beside.join("tower")));
+        assert_eq!(model_folder(&beside, "tower", Tower::Audio, &find_model), Ok(beside.join("tower")));
+        assert_eq!(model_folder(&beside, "SomeOrg/tower", Tower::Audio, &find_model), Ok(beside.join("tower")));
         assert!(asked.borrow().is_empty());
         for name in ["", ".", "..", "../elsewhere", "tower/../../elsewhere", "tower/..", "/", &absolute] {
-            let reason = model_folder(&beside, name, &find_model).unwrap_err();
+            let reason = model_folder(&beside, name, Tower::Text, &find_model).unwrap_err();
             assert!(reason.contains("found tower; elsewhere: nowhere"), "{name}: {reason}");
             assert_eq!(asked.borrow_mut().pop().as_deref(), Some(name));
         }

@@ -88,22 +88,27 @@ impl<'source> StrictLoader<'source> {
         None
     }
 
-    /// Whether everything fitted.
+    /// Whether everything fitted. Gives the names of tensors outside the root, which belong to something else than what
+    /// was loaded.
     ///
     /// # Errors
     /// What did not: unreadable data first, else the whole list of names.
-    pub(super) fn finish(mut self) -> Result<(), CheckpointError> {
+    pub(super) fn finish(mut self) -> Result<Vec<String>, CheckpointError> {
         if let Some(error) = self.unreadable {
             return Err(error);
         }
+        let mut outside = Vec::new();
         for (name, shape) in self.source.shapes() {
-            let below_root = name.strip_prefix(&self.root).unwrap_or(name);
+            let Some(below_root) = name.strip_prefix(&self.root) else {
+                outside.push(name.to_owned());
+                continue;
+            };
             if !self.used.contains(name) && !self.unused.iter().any(|table| table.is_known_unused(below_root)) {
                 self.mismatch.unexpected.push((name.to_owned(), shape.to_vec()));
             }
         }
         if self.mismatch.is_empty() {
-            return Ok(());
+            return Ok(outside);
         }
         Err(CheckpointError::Mismatch { path: self.source.files()[0].clone(), mismatch: Box::new(self.mismatch) })
     }

@@ -44,7 +44,7 @@ impl Network for MultiViewModel {
             .map(|stage| (format!("stage {}", stage + 1), self.config.stage_dim(stage)));
         let layers = stages.chain([("embedding".into(), self.config.embedding_size)]);
         let identity = format!(
-            "multi-view-resnet {NUMERICS_VERSION}\nmel={}\nconfig={:?}\nweights={}\n",
+            "multi-view-resnet {NUMERICS_VERSION}\npeak=1\nmel={}\nconfig={:?}\nweights={}\n",
             mel.identity, self.config, self.weights_sha256
         );
         EncoderSpec {

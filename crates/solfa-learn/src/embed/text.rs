@@ -92,7 +92,7 @@ impl TextEncoder {
             .iter()
             .enumerate()
             .map(|(index, text)| {
-                let mut found = self.pass(std::slice::from_ref(text), index)?;
+                let mut found = self.pass(std::slice::from_ref(text), text.tokens.len(), index)?;
                 Ok(found.swap_remove(0))
             })
             .collect()
@@ -106,8 +106,15 @@ impl TextEncoder {
     /// # Errors
     /// As [`encode`](Self::encode).
     pub fn encode_padded_together(&self, texts: &[impl AsRef<str>]) -> Result<Vec<TextEmbedding>, TextError> {
+        /// As many as share a pass: more would take memory and no less time.
+        const TEXTS_PER_PASS: usize = 32;
         let tokenized = self.tokenize(texts)?;
-        if tokenized.is_empty() { Ok(Vec::new()) } else { self.pass(&tokenized, 0) }
+        let longest = tokenized.iter().map(|text| text.tokens.len()).max().unwrap_or(0);
+        let mut found = Vec::with_capacity(tokenized.len());
+        for texts in tokenized.chunks(TEXTS_PER_PASS) {
+            found.extend(self.pass(texts, longest, found.len())?);
+        }
+        Ok(found)
     }
 
     fn tokenize(&self, texts: &[impl AsRef<str>]) -> Result<Vec<TokenizedText>, TextError> {
@@ -125,9 +132,8 @@ impl TextEncoder {
         texts.iter().map(AsRef::as_ref).enumerate().map(tokenize).collect()
     }
 
-    /// Several texts in one pass, the first of which is number `first`.
-    fn pass(&self, texts: &[TokenizedText], first: usize) -> Result<Vec<TextEmbedding>, TextError> {
-        let longest = texts.iter().map(|text| text.tokens.len()).max().unwrap_or(0);
+    /// Several texts in one pass, padded to `longest` tokens, the first of which is number `first`.
+    fn pass(&self, texts: &[TokenizedText], longest: usize, first: usize) -> Result<Vec<TextEmbedding>, TextError> {
         let shape = [texts.len(), longest];
         let mut tokens = Vec::with_capacity(texts.len() * longest);
         let mut is_padding = Vec::with_capacity(texts.len() * longest);

@@ -317,12 +317,11 @@ mod tests {
 
     /// The frequencies of rotary positions are counted by Burn and are no parameters that are trained.
     #[test]
-    fn both_networks_have_their_published_sizes() {
+    fn both_networks_have_their_expected_sizes() {
         let paper = Vit1d::new(&Vit1dConfig::paper(), &test_device()).num_params();
         let rotary = Vit1d::new(&Vit1dConfig::rotary(), &test_device()).num_params() - 32;
+        // 5.3 to 5.5 million are inferred from a comparison with MERT; 7.1 million are printed in CoJEPA.
         assert_eq!((paper, rotary), (5_388_096, 7_137_600));
-        assert!((5_300_000..5_500_000).contains(&paper), "5.3 to 5.5 million, inferred from a comparison with MERT");
-        assert_eq!((rotary as f64 / 1e5).round() / 10.0, 7.1, "7.1 million, printed in CoJEPA");
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(crate) fn copy_checkpoint(case: &str) -> TempDir {
     for entry in fs_err::read_dir(fixture("golden").join(case)).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        if !["inputs.safetensors", "outputs.safetensors"].contains(&name) {
+        if !["inputs.safetensors", "outputs.safetensors", "attention.safetensors"].contains(&name) {
             fs_err::copy(&path, folder.path().join(name)).unwrap();
             num_files += 1;
         }

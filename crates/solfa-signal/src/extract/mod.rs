@@ -17,16 +17,31 @@ pub use error::ExtractError;
 pub use pipeline::{FinishedRecording, Pipeline, RecordingVisitor};
 pub use stitch::{FrameSink, StitchedLayer, Stitcher};
 
-use crate::audio::MonoSource;
-use crate::encoder::{Encoder, LayerChoice};
+use std::path::Path;
+
+use crate::audio::{self, AudioError, MonoSource, Resampled, Resampler, Scaled, peak_gain};
+use crate::encoder::{Encoder, EncoderSpec, LayerChoice};
 use crate::frames::Pooling;
 use crate::windows::{WindowPlan, WindowStream};
 
+/// A recording as an encoder wants it: decoded, mixed down, at the encoder's sample rate, and divided by its peak where
+/// the encoder's release does that ([`EncoderSpec::normalizes_peak`]; then it is decoded twice).
+///
+/// # Errors
+/// A file that cannot be opened or decoded.
+pub fn open_recording(
+    path: &Path,
+    spec: &EncoderSpec,
+    resampler: Resampler,
+) -> Result<impl MonoSource + use<>, AudioError> {
+    let open = || Resampled::new(audio::open(path)?, spec.sample_rate, resampler);
+    let gain = if spec.normalizes_peak { peak_gain(open()?)? } else { 1.0 };
+    Ok(Scaled::new(open()?, gain))
+}
+
 /// The chosen layers of a whole recording, in ascending order.
 ///
-/// `source` must be at the encoder's sample rate (see [`Resampled`](crate::audio::Resampled)), and scaled where the
-/// encoder wants that ([`EncoderSpec::normalizes_peak`](crate::encoder::EncoderSpec::normalizes_peak),
-/// [`Scaled`](crate::audio::Scaled)): a source is read once. Memory holds a few
+/// `source` must be as the encoder wants it: see [`open_recording`]. Memory holds a few
 /// windows of sound and the frames of one, besides the result.
 ///
 /// # Errors

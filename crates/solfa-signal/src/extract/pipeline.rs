@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::{ExtractError, FrameSink, StitchedLayer, Stitcher};
-use crate::audio::{self, AudioError, Resampled, Resampler, Scaled, Waveform, peak_gain};
+use super::{ExtractError, FrameSink, StitchedLayer, Stitcher, open_recording};
+use crate::audio::{AudioError, Resampler, Waveform};
 use crate::encoder::{Encoder, LayerChoice};
 use crate::windows::{WindowPlan, WindowPosition, WindowStream};
 
@@ -106,9 +106,7 @@ impl Pipeline<'_> {
     }
 
     fn decode(&self, path: &std::path::Path, sender: &SyncSender<Decoded>) -> Result<u64, AudioError> {
-        let open = || Resampled::new(audio::open(path)?, self.plan.sample_rate(), self.resampler);
-        let gain = if self.encoder.spec().normalizes_peak { peak_gain(open()?)? } else { 1.0 };
-        let source = Scaled::new(open()?, gain);
+        let source = open_recording(path, self.encoder.spec(), self.resampler)?;
         let mut windows = WindowStream::new(source, self.plan.clone());
         for window in windows.by_ref() {
             let window = window?;
@@ -265,6 +263,7 @@ fn take_waveform(waveform: &mut Waveform) -> Waveform {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audio;
     use crate::extract::{Extracted, FrameCollector, extract};
     use crate::features::{MelConfig, MelSpectrogram};
     use crate::frames::Pooling;

@@ -65,7 +65,7 @@ pub enum WindowError {
     },
     /// Frames at the end of a window are missing, and windows overlap too little to make up for it.
     #[error(
-        "windows of {window_seconds} s with a hop of {hop_seconds} s leave frames out: the encoder gives none for the \
+        "windows of {window_seconds:.4} s with a hop of {hop_seconds:.4} s leave frames out: the encoder gives none for the \
          last {:.1} ms of a window. Give a hop of at most {longest_hop_seconds:.4} s, or leave it out",
         edge_seconds * 1e3
     )]
@@ -258,27 +258,35 @@ impl Lengths {
             return Err(WindowError::TooLong { seconds: window_seconds, samples, maximum, sample_rate });
         }
         let edge_overlap = edge_overlap(spec);
+        if edge_overlap > 0 && window_samples <= edge_overlap {
+            return Err(WindowError::TooShort {
+                seconds: window_seconds,
+                samples: window_samples,
+                minimum: edge_overlap + spec.grid_samples(),
+                sample_rate: spec.sample_rate,
+            });
+        }
         let hop_samples = match (hop_seconds, spec.context_samples) {
             (Some(hop_seconds), _) => on_grid(spec, "hop", hop_seconds)?,
             (None, Some(context)) => {
                 let overlap = (2 * context).next_multiple_of(spec.grid_samples()).max(edge_overlap);
                 if overlap < window_samples { window_samples - overlap } else { window_samples }
             }
-            (None, None) => window_samples.saturating_sub(edge_overlap),
+            (None, None) => window_samples - edge_overlap,
         };
         let seconds = |samples: usize| samples as f64 / f64::from(spec.sample_rate);
-        if hop_samples == 0 || (edge_overlap > 0 && hop_samples + edge_overlap > window_samples) {
-            return Err(WindowError::FrameGap {
-                window_seconds: seconds(window_samples),
-                hop_seconds: seconds(hop_samples),
-                edge_seconds: seconds(spec.edge_samples),
-                longest_hop_seconds: seconds(window_samples.saturating_sub(edge_overlap)),
-            });
-        }
         if hop_samples > window_samples {
             return Err(WindowError::HopTooLong {
                 hop_seconds: seconds(hop_samples),
                 window_seconds: seconds(window_samples),
+            });
+        }
+        if edge_overlap > 0 && hop_samples + edge_overlap > window_samples {
+            return Err(WindowError::FrameGap {
+                window_seconds: seconds(window_samples),
+                hop_seconds: seconds(hop_samples),
+                edge_seconds: seconds(spec.edge_samples),
+                longest_hop_seconds: seconds(window_samples - edge_overlap),
             });
         }
         Ok(Self { window_samples, hop_samples })
@@ -463,10 +471,11 @@ mod tests {
         assert_eq!(plan(1, Some(1.12)).unwrap().hop_samples(), Some(112));
         assert_eq!(
             plan(1, Some(1.2)).unwrap_err().to_string(),
-            "windows of 1.2 s with a hop of 1.2 s leave frames out: the encoder gives none for the last 10.0 ms of a \
+            "windows of 1.2000 s with a hop of 1.2000 s leave frames out: the encoder gives none for the last 10.0 ms of a \
              window. Give a hop of at most 1.1200 s, or leave it out"
         );
-        assert!(matches!(plan(60, None), Err(WindowError::FrameGap { .. })));
+        assert!(matches!(plan(1, Some(1.5)), Err(WindowError::HopTooLong { .. })));
+        assert!(plan(60, None).unwrap_err().to_string().contains("needs at least 124 samples, 1.240 s"));
     }
 
     #[test]

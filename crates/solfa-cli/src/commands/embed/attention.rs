@@ -5,9 +5,10 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use solfa_eval::store::write_attention;
-use solfa_signal::audio::{self, Resampled, Resampler, Waveform};
+use solfa_eval::store::{AttentionFolder, write_attention};
+use solfa_signal::audio::{Resampler, Waveform};
 use solfa_signal::encoder::{EncodeError, Encoder, EncoderSpec, LayerChoice};
+use solfa_signal::extract::open_recording;
 use solfa_signal::windows::{WindowPlan, WindowStream};
 
 use crate::terminal::UsageError;
@@ -43,8 +44,8 @@ impl<'run> AttentionOutput<'run> {
     /// Writes one file for each window of `recording`: `song.attention/0000.safetensors` and so on, beside its embedding
     /// `song.safetensors`.
     pub(super) fn write(&self, recording: &Path, output: &Path) -> anyhow::Result<()> {
-        let folder = output.with_extension("attention");
-        let source = Resampled::new(audio::open(recording)?, self.plan.sample_rate(), self.resampler)?;
+        let folder = AttentionFolder::create(&output.with_extension("attention"))?;
+        let source = open_recording(recording, self.encoder.spec(), self.resampler)?;
         for (number, window) in WindowStream::new(source, self.plan.clone()).enumerate() {
             let window = window?;
             let seconds = |sample: u64| (sample as f64 / f64::from(self.plan.sample_rate())).to_string();
@@ -55,19 +56,28 @@ impl<'run> AttentionOutput<'run> {
                     ("window_end_seconds", seconds(window.position.end_sample)),
                 ],
             );
-            let path = folder.join(format!("{number:04}.safetensors"));
-            write_attention(&path, &self.layers, &metadata, |take| self.produce(&window.waveform, take))?;
+            write_attention(&folder.window(number), &self.layers, &metadata, |take| {
+                self.produce(&window.waveform, take)
+            })?;
         }
-        Ok(())
+        Ok(folder.commit()?)
     }
 
     fn metadata(&self, recording: &Path, window: [(&'static str, String); 2]) -> BTreeMap<&'static str, String> {
-        let EncoderSpec { identity, has_class_token, .. } = self.encoder.spec();
+        let EncoderSpec { identity, has_class_token, weights_sha256, .. } = self.encoder.spec();
+        let seconds = |samples: Option<usize>| {
+            samples.map_or("whole".into(), |samples| (samples as f64 / f64::from(self.plan.sample_rate())).to_string())
+        };
         let layer = self.layers[0];
         let mut metadata = BTreeMap::from([
             ("path", recording.to_string_lossy().into_owned()),
             ("model", self.model.clone()),
             ("encoder_identity", identity.clone()),
+            ("weights_sha256", weights_sha256.clone().unwrap_or_default()),
+            ("window_seconds", seconds(self.plan.window_samples())),
+            ("hop_seconds", seconds(self.plan.hop_samples())),
+            ("tail", self.plan.tail().name().to_owned()),
+            ("dtype", "f32".to_owned()),
             ("sample_rate", self.plan.sample_rate().to_string()),
             ("frames_per_second", self.encoder.spec().frames_per_second(layer).to_string()),
             ("first_token", if *has_class_token { "class token" } else { "frame 0" }.to_owned()),

@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &EmbedArguments) -> anyhow::Result<Outcome> {
         );
         return Err(UsageError(reason).into());
     }
-    let attention = attention_output(arguments, &named, &plan, &space)?;
+    let attention = attention_output(arguments, &layout, &named, &plan, &space)?;
 
     let Inputs { recordings, failed } = inputs;
     let mut report = Report::new(arguments.json, recordings.len());
@@ -120,12 +120,17 @@ fn choose_format(named: Option<Format>, output: &Path) -> Result<Format, UsageEr
 /// What `--attentions` asks for.
 fn attention_output<'run>(
     arguments: &EmbedArguments,
+    layout: &Layout,
     named: &'run NamedEncoder,
     plan: &WindowPlan,
     space: &EmbeddingSpace,
 ) -> Result<Option<AttentionOutput<'run>>, UsageError> {
     if !arguments.attentions {
         return Ok(None);
+    }
+    if let Layout::Table(output) = layout {
+        let reason = format!("--attentions: maps do not fit into the table {}: give a folder", output.display());
+        return Err(UsageError(reason));
     }
     let encoder = named.encoder.as_ref();
     AttentionOutput::new(encoder, &named.name, plan, arguments.windows.resampler, &space.layers).map(Some)
@@ -213,10 +218,10 @@ impl RecordingVisitor for Visitor<'_> {
                 layers: recording.sink.finish()?,
             };
             let shapes = embedding.layers.iter().map(|layer| (layer.number, layer.values.shape())).collect();
-            self.destination.write(number, self.format, self.space, &mut embedding)?;
             if let Some(attention) = self.attention {
                 attention.write(path, self.destination.path(number))?;
             }
+            self.destination.write(number, self.format, self.space, &mut embedding)?;
             Ok((seconds, shapes))
         });
         let reported = match written {

@@ -1,7 +1,9 @@
 //! `solfa embed --text`: texts to vectors in the joint space of a music-text model.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use solfa_eval::store::{Format, TextVector, write_vectors};
 use solfa_learn::checkpoint::LoadedModel;
 
@@ -12,15 +14,11 @@ use crate::inputs;
 use crate::terminal::{self, Outcome, UsageError};
 
 pub(super) fn run(arguments: &EmbedArguments) -> anyhow::Result<Outcome> {
-    let texts = collect(arguments)?;
     let format = match &arguments.output {
-        Some(output) => Some(choose_format(arguments.format, output)?),
+        Some(output) => Some(choose_output(arguments, output)?),
         None => None,
     };
-    if let Some(format) = format.filter(|format| !matches!(format, Format::Safetensors | Format::Jsonl)) {
-        let reason = format!("--format {format}: vectors of texts are written as safetensors or jsonl");
-        return Err(UsageError(reason).into());
-    }
+    let texts = collect(arguments)?;
     let Some(model) = &arguments.model.model else {
         return Err(UsageError("--text needs a model of music and text: give one with --model".into()).into());
     };
@@ -43,7 +41,11 @@ pub(super) fn run(arguments: &EmbedArguments) -> anyhow::Result<Outcome> {
         })
         .collect();
     let (Some(output), Some(format)) = (&arguments.output, format) else {
-        vectors.iter().try_for_each(terminal::print_json)?;
+        let row = |vector: &TextVector| {
+            let (text, vector, joint_space_identity) = (&vector.text, &vector.vector, encoder.joint_space_identity());
+            terminal::print_json(&Row { text, vector, model: &name, joint_space_identity })
+        };
+        vectors.iter().try_for_each(row)?;
         return Ok(Outcome::Done);
     };
     let metadata = BTreeMap::from([
@@ -64,6 +66,31 @@ pub(super) fn run(arguments: &EmbedArguments) -> anyhow::Result<Outcome> {
         terminal::print_line(&format!("{}: {} texts x {dim}", output.display(), vectors.len()))?;
     }
     Ok(Outcome::Done)
+}
+
+/// A text and its vector, on standard output.
+#[derive(Serialize)]
+struct Row<'row> {
+    text: &'row str,
+    vector: &'row [f32],
+    model: &'row str,
+    joint_space_identity: &'row str,
+}
+
+/// The format of the output, which is a file and none of those that are read.
+fn choose_output(arguments: &EmbedArguments, output: &Path) -> anyhow::Result<Format> {
+    let is_input = |input: &PathBuf| matches!((input.canonicalize(), output.canonicalize()), (Ok(input), Ok(output)) if input == output);
+    if arguments.text_file.as_ref().is_some_and(is_input) {
+        return Err(terminal::output_is_input(output).into());
+    }
+    let format = choose_format(arguments.format, output)?;
+    let is_file = matches!(Format::from_path(output), Some(Format::Safetensors | Format::Jsonl)) && !output.is_dir();
+    if is_file && matches!(format, Format::Safetensors | Format::Jsonl) {
+        return Ok(format);
+    }
+    let output = output.display();
+    Err(UsageError(format!("--output {output}: vectors of texts go to a file that ends in .safetensors or .jsonl"))
+        .into())
 }
 
 /// The texts of the command line, then those of the file, one a line; empty lines of a file are left out.
