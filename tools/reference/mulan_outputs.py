@@ -26,10 +26,14 @@ def main(folder):
     texts = json.loads(open("texts.json", encoding="utf-8").read())
     tokens = model.mulan.text.tokenizer(texts, return_tensors="pt", padding=True)
     with torch.no_grad():
-        audio_latents = model(wavs=load_file("inputs.safetensors")["wav"])
+        wav = load_file("inputs.safetensors")["wav"]
+        audio_latents = model(wavs=wav)
+        # Less than half a clip of 2 s: the package repeats it once.
+        short_audio_latents = model(wavs=wav[:, :14_400])
         text_latents = model(texts=texts)
     outputs = {
         "audio_latents": audio_latents,
+        "short_audio_latents": short_audio_latents,
         "text_latents": text_latents,
         "similarity": model.calc_similarity(audio_latents, text_latents),
         "input_ids": tokens["input_ids"],

@@ -11,9 +11,12 @@ use common::{GoldenTensor, device, fixture, tensors};
 use serde_json::Value;
 use solfa_learn::checkpoint::{Checkpoint, LoadedModel, MulanModel};
 use solfa_learn::embed::{MulanAudioEncoder, NetworkEncoder, TextEncoder, TextError, encoder};
-use solfa_signal::audio::Waveform;
+use solfa_signal::audio::{Waveform, WaveformSource};
 use solfa_signal::encoder::{Encoder, LayerChoice, Tail};
+use solfa_signal::extract::{ExtractedContent, extract};
+use solfa_signal::frames::Pooling;
 use solfa_signal::testing::{assert_golden, check_encoder, compare};
+use solfa_signal::windows::{WindowLength, WindowPlan};
 use tempfile::TempDir;
 
 /// Largest difference allowed, as a share of the expected root mean square.
@@ -82,28 +85,25 @@ fn strings(texts: &Value) -> Vec<String> {
     serde_json::from_value(texts.clone()).unwrap()
 }
 
-/// Cuts a recording as the reference does: whole clips, and a last one that goes on from the start of the recording.
-fn clips(samples: &[f32], clip_samples: usize, sample_rate: u32) -> Vec<Waveform> {
-    let clip = |start: usize| {
-        let samples = samples.iter().cycle().skip(start).take(clip_samples).copied().collect();
-        Waveform::new(samples, sample_rate)
-    };
-    (0..samples.len()).step_by(clip_samples).map(clip).collect()
-}
-
-/// The mean of a recording's clips, not normalised again.
+/// A recording's vector: the mean of its clips', cut and wrapped round as by default.
 fn recording(encoder: &dyn Encoder, samples: &[f32]) -> Vec<f32> {
     let spec = encoder.spec();
-    let clips = clips(samples, spec.clip_samples.unwrap(), spec.sample_rate);
-    assert_eq!(clips.len(), 3, "clips of the golden recording");
-    let batch = encoder.encode(&clips, &LayerChoice::Last).unwrap();
-    let vectors = &batch.layers[0].clips;
-    for vector in vectors {
-        let length = vector.data().iter().map(|value| value * value).sum::<f32>().sqrt();
-        assert!((length - 1.0).abs() < 1e-5, "a clip's vector has length {length}");
-    }
-    let dim = vectors[0].dim();
-    (0..dim).map(|index| vectors.iter().map(|vector| vector.data()[index]).sum::<f32>() / clips.len() as f32).collect()
+    let plan = WindowPlan::new(spec, WindowLength::Default, None, spec.default_tail).unwrap();
+    let source = WaveformSource::new(Waveform::new(samples.to_vec(), spec.sample_rate));
+    let layer = extract(source, encoder, &plan, &LayerChoice::Last, Pooling::Mean).unwrap().remove(0);
+    assert_eq!(layer.num_frames as usize, samples.len().div_ceil(spec.clip_samples.unwrap()), "clips");
+    let ExtractedContent::Pooled(vector) = layer.content else { panic!("not pooled") };
+    vector
+}
+
+/// Less than half a clip: the reference repeats it once and takes the shorter clip.
+#[test]
+fn the_vector_of_a_short_recording_is_the_references() {
+    let (audio, _) = encoders("mulan-tiny");
+    let wav = &tensors(&folder("mulan-tiny").join("inputs.safetensors"))["wav"];
+    let expected = &tensors(&folder("mulan-tiny").join("outputs_as_saved.safetensors"))["short_audio_latents"];
+    let found = recording(&audio, &wav.item(0)[..14_400]);
+    assert_golden("a recording of 0.6 s", &found, expected.item(0), TOLERANCE);
 }
 
 fn dot(left: &[f32], right: &[f32]) -> f32 {

@@ -28,9 +28,9 @@ pub struct EncoderSpec {
     pub minimum_samples: usize,
     /// The longest clip that can be encoded, in samples, where there is a limit: learned positions end somewhere.
     pub maximum_samples: Option<usize>,
-    /// The only length of clip that can be encoded, in samples, for an encoder of whole clips: it gives one vector a
-    /// clip for every layer, and its layers' `hop_samples` are this length. `None` for an encoder of frames, which
-    /// takes clips of any length.
+    /// The length of clips, in samples, for an encoder of whole clips: it gives one vector a clip for every layer, and its
+    /// layers' `hop_samples` are this length. Clips may be shorter, down to `minimum_samples`, and not longer. `None` for
+    /// an encoder of frames.
     pub clip_samples: Option<usize>,
     /// Samples at the end of a clip that no frame stands for, as where convolutions are not padded: a clip of `n`
     /// samples gives at least `(n - edge_samples) / hop_samples` frames, rounded down.
@@ -92,14 +92,13 @@ fn lcm(a: usize, b: usize) -> usize {
 #[serde(rename_all = "kebab-case")]
 pub enum Tail {
     /// The last window starts earlier, so that it ends where the recording ends. A recording shorter than one window is
-    /// one window of its own length; for an encoder of whole clips it is filled up with zeros. No sound is lost.
+    /// one window of its own length, or of the encoder's shortest, filled up with zeros. No sound is lost.
     #[default]
     Overlap,
     /// The last window is filled up with zeros, and frames that lie wholly in the zeros are dropped.
     Pad,
-    /// The last window is filled up with the recording from its start, and frames that lie wholly in what was filled up
-    /// are dropped. A recording shorter than half a window is repeated until the window is full. (The release of
-    /// MuQ-MuLan repeats it once and takes a shorter clip.)
+    /// The last window is filled up with the recording from its start, once: a recording shorter than half a window is a
+    /// window of twice its length. Frames that lie wholly in what was filled up are dropped.
     Wrap,
     /// A last window that is not full is left out. A recording shorter than one window has no window at all.
     Drop,
@@ -293,8 +292,8 @@ pub enum EncodeError {
         /// The rate that both are counted at, in Hz.
         sample_rate: u32,
     },
-    /// The encoder takes clips of one length, and the clip has another.
-    #[error("the clip has {actual} samples, and the encoder takes clips of {expected} samples only")]
+    /// The clip is longer than those that the encoder takes.
+    #[error("the clip has {actual} samples, and the encoder takes clips of {expected} samples")]
     ClipLength {
         /// The encoder's length in samples.
         expected: usize,
@@ -356,7 +355,7 @@ pub fn check_clips(spec: &EncoderSpec, clips: &[Waveform]) -> Result<(), EncodeE
             return Err(EncodeError::TooLong { actual, maximum, sample_rate });
         }
         if let Some(expected) = spec.clip_samples
-            && clip.num_samples() != expected
+            && clip.num_samples() > expected
         {
             return Err(EncodeError::ClipLength { expected, actual: clip.num_samples() });
         }

@@ -133,7 +133,7 @@ pub fn musical_signal(num_samples: usize, sample_rate: u32, seed: u64) -> Wavefo
 /// Runs an encoder through the laws of the [`Encoder`] trait.
 ///
 /// `clip_samples` is the length of the longest test clip; at least four times the encoder's minimum is sensible. An
-/// encoder that takes one length only is given that.
+/// encoder of whole clips is given those.
 ///
 /// # Panics
 /// If a law is broken.
@@ -145,7 +145,7 @@ pub fn check_encoder(encoder: &dyn Encoder, clip_samples: usize) {
         encoder.encode(clips, &LayerChoice::All).unwrap_or_else(|error| panic!("{name}: {error}"))
     };
     let clip_samples = spec.clip_samples.unwrap_or(clip_samples);
-    let short_samples = spec.clip_samples.unwrap_or((clip_samples * 2 / 3).max(spec.minimum_samples));
+    let short_samples = (clip_samples * 2 / 3).max(spec.minimum_samples);
     let clips = [
         musical_signal(clip_samples, rate, 1),
         musical_signal(short_samples, rate, 2),
@@ -177,7 +177,7 @@ pub fn check_encoder(encoder: &dyn Encoder, clip_samples: usize) {
     }
     if let Some(length) = spec.clip_samples {
         assert!(spec.layers.iter().all(|layer| layer.hop_samples == length), "{name}: one vector a clip");
-        assert_eq!(spec.minimum_samples, length, "{name}: the only length is the shortest");
+        assert!(spec.minimum_samples <= length, "{name}: a clip is long enough");
         let longer = musical_signal(length + 1, rate, 1);
         assert!(
             matches!(encoder.encode(&[longer], &LayerChoice::All), Err(EncodeError::ClipLength { .. })),

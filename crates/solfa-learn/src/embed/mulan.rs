@@ -62,7 +62,7 @@ impl Network for MulanAudioEncoder {
                 dim: self.config.audio_head.latent_dim,
                 hop_samples: clip_samples,
             }],
-            minimum_samples: clip_samples,
+            minimum_samples: self.audio.mel.spec().minimum_samples,
             maximum_samples: None,
             clip_samples: Some(clip_samples),
             edge_samples: 0,

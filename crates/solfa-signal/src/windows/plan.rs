@@ -157,14 +157,19 @@ impl WindowPlan {
         })
     }
 
-    /// Samples that a window of `num_samples` lacks and that are made up: the plan's tail says of what. An encoder of
-    /// whole clips never gets less than one.
-    pub(super) fn missing_samples(&self, num_samples: usize) -> usize {
-        let is_filled = self.takes_whole_clips || matches!(self.tail, Tail::Pad | Tail::Wrap);
-        match self.lengths {
-            Some(lengths) if is_filled => lengths.window_samples.saturating_sub(num_samples),
-            _ => 0,
-        }
+    /// Samples that a window of `num_samples` lacks and that are made up: the plan's tail says of what. `head_samples`
+    /// are at hand from the recording's start. A window of an encoder of whole clips, which has one vector to give, is
+    /// never shorter than the encoder's shortest clip.
+    pub(super) fn missing_samples(&self, num_samples: usize, head_samples: usize) -> usize {
+        let Some(lengths) = self.lengths else { return 0 };
+        let missing = lengths.window_samples.saturating_sub(num_samples);
+        let filled = match self.tail {
+            Tail::Pad => missing,
+            Tail::Wrap => missing.min(head_samples),
+            Tail::Overlap | Tail::Drop => 0,
+        };
+        let least = if self.takes_whole_clips { self.minimum_samples.saturating_sub(num_samples) } else { 0 };
+        filled.max(least)
     }
 
     /// The rate that all samples are counted at, in Hz.
@@ -488,7 +493,21 @@ mod tests {
         assert_eq!(spans(&fixed(None, Tail::Overlap), 7), [(0, 7)]);
         assert_eq!(spans(&fixed(Some(0.5), Tail::Drop), 250), [(0, 120), (50, 170), (100, 220)]);
         for tail in Tail::ALL {
-            assert_eq!(fixed(None, tail).missing_samples(7), 113, "{tail}");
+            assert_eq!(fixed(None, tail).missing_samples(7, 7), 113, "{tail}");
+        }
+        let spec = EncoderSpec { minimum_samples: 30, ..spec.clone() };
+        let missing = |tail, num_samples, head_samples| {
+            let plan = WindowPlan::new(&spec, WindowLength::Default, None, tail).unwrap();
+            plan.missing_samples(num_samples, head_samples)
+        };
+        // A recording of its own, one of less than the shortest clip, and the rest of a longer one.
+        for (tail, expected) in [
+            (Tail::Pad, [80, 110, 110]),
+            (Tail::Wrap, [40, 20, 110]),
+            (Tail::Overlap, [0, 20, 20]),
+            (Tail::Drop, [0, 20, 20]),
+        ] {
+            assert_eq!([missing(tail, 40, 40), missing(tail, 10, 10), missing(tail, 10, 120)], expected, "{tail}");
         }
         for window in [WindowLength::Whole, WindowLength::Seconds(1.21)] {
             let error = plan(window, None, Tail::Overlap).unwrap_err().to_string();

@@ -123,7 +123,7 @@ impl<S: MonoSource> WindowStream<S> {
         if self.plan.tail() == Tail::Wrap && span.start == 0 {
             self.head.clone_from(&samples);
         }
-        let missing = self.plan.missing_samples(samples.len());
+        let missing = self.plan.missing_samples(samples.len(), self.head.len());
         if self.head.is_empty() {
             samples.resize(samples.len() + missing, 0.0);
         } else {
@@ -256,11 +256,14 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_shorter_than_its_window_wraps_round_again_and_again() {
-        let window = WindowStream::new(WaveformSource::new(ramp(40)), plan(Tail::Wrap)).next().unwrap().unwrap();
-        let expected: Vec<f32> = (0..100).map(|index| (index % 40) as f32 + 1.0).collect();
-        assert_eq!(window.waveform.samples(), expected);
-        assert_eq!((window.position.end_sample, window.position.is_padded), (40, true));
+    fn a_short_recording_wraps_round_once() {
+        for (num_samples, filled) in [(40, 80), (70, 100)] {
+            let source = WaveformSource::new(ramp(num_samples));
+            let window = WindowStream::new(source, plan(Tail::Wrap)).next().unwrap().unwrap();
+            let expected: Vec<f32> = (0..filled).map(|index| (index % num_samples) as f32 + 1.0).collect();
+            assert_eq!(window.waveform.samples(), expected);
+            assert_eq!((window.position.end_sample, window.position.is_padded), (num_samples as u64, true));
+        }
     }
 
     #[test]
