@@ -8,7 +8,7 @@
 //! | [`model`] | networks; each returns all of its layers |
 //! | [`targets`] | what is predicted: the tokens of Mel-RVQ and of the random-projection quantiser |
 //! | [`checkpoint`] | released models' files, read strictly: every tensor is used, or named in a table with its reason |
-//! | [`embed`] | a loaded model as an [`Encoder`](solfa_signal::encoder::Encoder), and as a tokenizer of recordings |
+//! | [`embed`] | a loaded model as an [`Encoder`](solfa_signal::encoder::Encoder) of sound or of text, and as a tokenizer |
 //!
 //! This crate must not know: output files, probes, the command line.
 //!
