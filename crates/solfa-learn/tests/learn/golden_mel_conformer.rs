@@ -1,10 +1,7 @@
 //! MuQ and MusicFM against their reference implementations; see `fixtures/golden/MANIFEST.md`.
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
 
-mod common;
-
+use crate::common::{clips, device, fixture, load, tensors};
 use burn::tensor::{Bool, Tensor, TensorData};
-use common::{clips, device, fixture, load, tensors};
 use solfa_learn::embed::{NetworkEncoder, tokenize};
 use solfa_learn::model::MelConformer;
 use solfa_signal::audio::WaveformSource;

@@ -1,13 +1,10 @@
 //! Damaged and wrong checkpoints of MuQ-MuLan: each is an error that names the file, what was expected and what was found.
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
-
-mod common;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use common::weights::{StoredTensor, Tensors, read_safetensors, write_safetensors};
-use common::{device, fixture};
+use crate::common::weights::{StoredTensor, Tensors, read_safetensors, write_safetensors};
+use crate::common::{device, fixture};
 use serde_json::{Value, json};
 use solfa_learn::checkpoint::{Checkpoint, CheckpointError, FindModel, LoadedModel, MulanModel, Tower};
 use solfa_learn::embed::TextError;

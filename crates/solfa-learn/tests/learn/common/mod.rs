@@ -1,6 +1,4 @@
 //! What the integration tests share: golden cases, models on the test device, and checkpoints written anew.
-#![allow(dead_code, reason = "every test program uses a part of this")]
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
 
 pub(crate) mod weights;
 

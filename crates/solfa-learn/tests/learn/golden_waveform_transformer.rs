@@ -1,11 +1,8 @@
 //! HuBERT, MERT and data2vec against their reference implementations; see `fixtures/golden/MANIFEST.md`.
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
-
-mod common;
 
 use std::ops::ControlFlow;
 
-use common::{GoldenTensor, clips, device, fixture, tensors};
+use crate::common::{GoldenTensor, clips, device, fixture, tensors};
 use solfa_learn::checkpoint::{Checkpoint, LoadedModel, WaveformTransformerModel};
 use solfa_learn::embed::NetworkEncoder;
 use solfa_learn::model::WaveformTransformer;

@@ -1,13 +1,10 @@
 //! MERT v2 against PyTorch and against `clap-cpp`, and its checkpoints; see `fixtures/golden/MANIFEST.md`.
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
-
-mod common;
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use common::weights::{StoredTensor, Tensors, copy_checkpoint, read_safetensors, write_safetensors};
-use common::{GoldenTensor, clips, device, fixture, tensors};
+use crate::common::weights::{StoredTensor, Tensors, copy_checkpoint, read_safetensors, write_safetensors};
+use crate::common::{GoldenTensor, clips, device, fixture, tensors};
 use safetensors::Dtype;
 use serde_json::{Value, json};
 use solfa_learn::checkpoint::{Checkpoint, CheckpointError, LoadedModel, Mert2Model};

@@ -1,14 +1,11 @@
 //! ViT-1D against an implementation in PyTorch, and its checkpoints; see `fixtures/golden/MANIFEST.md`.
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
-
-mod common;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use crate::common::weights::{StoredTensor, Tensors, copy_checkpoint, read_safetensors, write_safetensors};
+use crate::common::{clips, device, fixture, tensors};
 use burn::module::Module;
-use common::weights::{StoredTensor, Tensors, copy_checkpoint, read_safetensors, write_safetensors};
-use common::{clips, device, fixture, tensors};
 use serde_json::{Value, json};
 use solfa_learn::checkpoint::{Checkpoint, CheckpointError, LoadedModel, Vit1dEncoderConfig, Vit1dModel, save_vit1d};
 use solfa_learn::embed::NetworkEncoder;

@@ -1,14 +1,11 @@
 //! HuBERT, MERT and data2vec in every layout that is accepted, and what is taken for granted where files are missing.
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
-
-mod common;
 
 use std::path::Path;
 
-use common::weights::{
+use crate::common::weights::{
     Pickled, StoredTensor, Tensors, copy_checkpoint, read_safetensors, write_pytorch, write_safetensors,
 };
-use common::{device, fixture};
+use crate::common::{device, fixture};
 use solfa_learn::checkpoint::{Checkpoint, LoadedModel, TensorSource};
 use solfa_learn::embed::encoder;
 use solfa_signal::encoder::{EncoderSpec, LayerChoice};

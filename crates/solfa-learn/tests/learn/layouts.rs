@@ -1,15 +1,12 @@
 //! The same weights through every layout that is accepted give the same bits.
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
-
-mod common;
 
 use std::path::Path;
 
-use common::weights::{
+use crate::common::weights::{
     Pickled, StoredTensor, Tensors, copy_checkpoint, musicfm_tensors, read_safetensors, write_pytorch,
     write_safetensors,
 };
-use common::{device, fixture, load, try_load};
+use crate::common::{device, fixture, load, try_load};
 use half::{bf16, f16};
 use safetensors::Dtype;
 use solfa_learn::checkpoint::{CheckpointError, MelConformerModel};

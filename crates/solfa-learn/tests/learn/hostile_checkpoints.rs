@@ -1,16 +1,13 @@
 //! Damaged, wrong and malicious checkpoints: each is an error that names the file, what was expected and what was found.
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
-
-mod common;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use common::weights::{
+use crate::common::weights::{
     Pickled, StoredTensor, Tensors, copy_checkpoint, musicfm_tensors, read_safetensors, write_pytorch,
     write_safetensors,
 };
-use common::{device, fixture, try_load};
+use crate::common::{device, fixture, try_load};
 use safetensors::Dtype;
 use serde_json::{Value, json};
 use solfa_learn::checkpoint::{Checkpoint, CheckpointError};

@@ -1,13 +1,10 @@
 //! MuQ-MuLan against its reference implementation; see `fixtures/golden/MANIFEST.md`.
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
-
-mod common;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use common::weights::{read_safetensors, write_safetensors};
-use common::{GoldenTensor, device, fixture, tensors};
+use crate::common::weights::{read_safetensors, write_safetensors};
+use crate::common::{GoldenTensor, device, fixture, tensors};
 use serde_json::Value;
 use solfa_learn::checkpoint::{Checkpoint, LoadedModel, MulanModel};
 use solfa_learn::embed::{MulanAudioEncoder, NetworkEncoder, TextEncoder, TextError, encoder};

@@ -2,12 +2,9 @@
 //!
 //! On the processor an encoder gives every clip a pass of its own, so the laws of encoders do not see this; on other
 //! devices clips of equal length share one.
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
 
-mod common;
-
+use crate::common::{device, fixture};
 use burn::tensor::Tensor;
-use common::{device, fixture};
 use solfa_learn::checkpoint::{Checkpoint, LoadedModel};
 use solfa_learn::embed::{HiddenState, Network};
 use solfa_signal::testing::{assert_close, musical_signal};

@@ -1,12 +1,9 @@
 //! The multi-view ResNet against its reference implementation, and its files; see `fixtures/golden/MANIFEST.md`.
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
-
-mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::weights::{Pickled, StoredTensor, Tensors, read_pytorch, write_pytorch};
-use common::{clips, device, fixture, tensors};
+use crate::common::weights::{Pickled, StoredTensor, Tensors, read_pytorch, write_pytorch};
+use crate::common::{clips, device, fixture, tensors};
 use safetensors::Dtype;
 use solfa_learn::checkpoint::{Checkpoint, CheckpointError, LoadedModel, MultiViewModel};
 use solfa_learn::embed::NetworkEncoder;

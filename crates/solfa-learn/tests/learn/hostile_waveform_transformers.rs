@@ -1,13 +1,10 @@
 //! Configurations of HuBERT, MERT and data2vec that are damaged or not understood: each is an error that names the
 //! file, the field, what was expected and what was found.
-#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
-
-mod common;
 
 use std::path::Path;
 
-use common::device;
-use common::weights::{copy_checkpoint, read_safetensors, write_safetensors};
+use crate::common::device;
+use crate::common::weights::{copy_checkpoint, read_safetensors, write_safetensors};
 use serde_json::{Value, json};
 use solfa_learn::checkpoint::{Checkpoint, CheckpointError};
 use tempfile::TempDir;
