@@ -12,7 +12,8 @@ use serde_json::Value;
 use solfa_signal::features::CqtConfig;
 
 use super::json::read_object;
-use super::preprocessor::{self, Preprocessor, check_sample_rate};
+use super::preprocessor::{self, Preprocessor};
+use super::sizes::check_sample_rate;
 use super::waveform_transformer::{self, FamilyFields, Settings, SharedFields, WaveformTransformerModel, segments};
 use super::{CheckpointError, KeyTable, TensorSource};
 use crate::model::{FrontendNorm, NormPlacement, PositionalConvolutionConfig, WaveformTransformerConfig};

@@ -13,8 +13,8 @@ use serde_json::Value;
 use solfa_signal::features::{MelConfig, MelSpectrogram};
 
 use super::json::read_object;
+use super::mel_conformer::check_network;
 use super::muq::{NETWORK, mel_statistics};
-use super::sizes::check_network;
 use super::source::list_names;
 use super::strict::StrictLoader;
 use super::{CheckpointError, KeyTable, MelConformerModel, MelTokenizer, TensorSource, folder_of, names_of};
