@@ -15,6 +15,7 @@ use super::json::read_object;
 use super::sizes::{
     LARGEST_DEPTH, LARGEST_WIDTH, check_odd_taps, check_positive, check_rotary_heads, check_sample_rate, check_size,
 };
+use super::stored_mel::StoredMel;
 use super::strict::StrictLoader;
 use super::{CheckpointError, KeyTable, TensorSource};
 use crate::model::{ConvNextSubsamplingConfig, Mert2, Mert2Config, RotaryPositions};
@@ -249,8 +250,7 @@ pub(super) fn load(
     let num_mels = mel_config.num_mels;
     let mean = loader.take(STORED_MEAN, &[num_mels]);
     let deviation = loader.take(STORED_DEVIATION, &[num_mels]);
-    let window = loader.take(STORED_WINDOW, &[mel_config.stft.window_samples]);
-    let filters = loader.take(STORED_FILTERS, &[mel_config.stft.num_bins(), num_mels]);
+    let mel = StoredMel::take(&mut loader, mel_config.clone(), STORED_WINDOW, STORED_FILTERS);
     let stored_frequencies: Vec<(&str, Option<Vec<f32>>)> = source
         .shapes()
         .filter_map(|(name, _)| name.strip_prefix(root.as_str()))
@@ -266,7 +266,7 @@ pub(super) fn load(
         let count = outside.len();
         notes.push(format!("{count} tensors are not below `{root}` and are not used, such as {first}"));
     }
-    let [mean, deviation, window, filters] = [mean, deviation, window, filters].map(Option::unwrap_or_default);
+    let [mean, deviation] = [mean, deviation].map(Option::unwrap_or_default);
     for (name, values) in [(STORED_MEAN, &mean), (STORED_DEVIATION, &deviation)] {
         if let Some(band) = values.iter().position(|value| !value.is_finite()) {
             return Err(wrong(format!("{root}{name}: expected finite numbers, found {} in band {band}", values[band])));
@@ -278,10 +278,8 @@ pub(super) fn load(
         }
         network.positions = RotaryPositions::from_stored(first.clone().unwrap_or_default(), device);
     }
-    let mel =
-        MelSpectrogram::from_stored(mel_config.clone(), &window, &filters).map_err(|error| wrong(error.to_string()))?;
     Ok(Mert2Model {
-        mel,
+        mel: mel.spectrogram(source)?,
         mel_mean: mean,
         mel_deviation: deviation.into_iter().map(|value| value.max(SMALLEST_DEVIATION)).collect(),
         network,

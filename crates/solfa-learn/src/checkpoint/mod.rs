@@ -25,6 +25,7 @@ mod preprocessor;
 mod save;
 mod sizes;
 mod source;
+mod stored_mel;
 mod strict;
 mod text_tokenizer;
 mod vit1d;
