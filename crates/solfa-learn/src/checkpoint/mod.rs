@@ -4,8 +4,8 @@
 //! its weights into memory. Every tensor of it must be used by the model or stand in the model's table of tensors known
 //! to be unused; every tensor of the model must be there with its shape. Anything else is an error that lists the names.
 //!
-//! Only this module knows other projects' file layouts and tensor names; one file per released model holds its
-//! configuration and its key table.
+//! Only this module knows other projects' file layouts and tensor names; one file per released model, or one
+//! folder, holds its configuration and its key table.
 
 mod cqt_kernels;
 mod data2vec;
