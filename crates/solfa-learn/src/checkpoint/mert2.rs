@@ -183,7 +183,7 @@ const FRONT_END: KeyTable = KeyTable {
     prefix: "",
     segments: &[
         ("stages", "subsampling_module"),
-        ("halving", "resampling_layer"),
+        ("downsampling", "resampling_layer"),
         ("norm", "0"),
         ("convolution", "2"),
         ("blocks", "convnext_layers"),

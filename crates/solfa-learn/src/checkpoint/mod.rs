@@ -201,8 +201,8 @@ impl Family {
                 Ok(Self::Mulan(Box::new(mulan::MulanFile::read(&path, find_model)?)))
             }
             None => Ok(Self::Muq(muq::MuqConfig::read(&path)?)),
-            Some("hubert") => Ok(Self::Hubert(hubert::read(&path, hubert::Author::Library)?)),
-            Some("mert_model" | "music_hubert") => Ok(Self::Hubert(hubert::read(&path, hubert::Author::Mert)?)),
+            Some("hubert") => Ok(Self::Hubert(hubert::read(&path, hubert::ConfigDialect::Library)?)),
+            Some("mert_model" | "music_hubert") => Ok(Self::Hubert(hubert::read(&path, hubert::ConfigDialect::Mert)?)),
             Some("data2vec-audio") => Ok(Self::Data2Vec(data2vec::read(&path)?)),
             Some("mert2") => Ok(Self::Mert2(mert2::Mert2Settings::read(&path)?)),
             Some(vit1d::MODEL_TYPE) => Ok(Self::Vit1d(Box::new(Vit1dEncoderConfig::read(&path)?))),

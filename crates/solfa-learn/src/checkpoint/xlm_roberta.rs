@@ -147,7 +147,7 @@ impl XlmRobertaFile {
 pub(super) const NETWORK: KeyTable = KeyTable {
     prefix: "",
     segments: &[
-        ("words", "embeddings.word_embeddings"),
+        ("token_embeddings", "embeddings.word_embeddings"),
         ("positions", "embeddings.position_embeddings"),
         ("token_types", "embeddings.token_type_embeddings"),
         ("embedding_norm", "embeddings.LayerNorm"),

@@ -58,7 +58,7 @@ impl XlmRobertaConfig {
 /// Tokens to vectors.
 #[derive(Module, Debug)]
 pub struct XlmRoberta {
-    words: Embedding,
+    token_embeddings: Embedding,
     positions: Embedding,
     token_types: Embedding,
     embedding_norm: LayerNorm,
@@ -72,7 +72,7 @@ impl XlmRoberta {
         let transformer = config.transformer();
         let embedding = |rows| EmbeddingConfig::new(rows, config.hidden_size).init(device);
         Self {
-            words: embedding(config.vocabulary_size),
+            token_embeddings: embedding(config.vocabulary_size),
             positions: embedding(config.num_positions),
             token_types: embedding(config.num_token_types),
             embedding_norm: LayerNormConfig::new(config.hidden_size)
@@ -100,7 +100,7 @@ impl XlmRoberta {
     ) -> Vec<Tensor<3>> {
         let positions = position_numbers(tokens.clone(), self.padding_token);
         let token_type = self.token_types.weight.val().narrow(0, 0, 1).unsqueeze_dim::<3>(0);
-        let embedded = self.words.forward(tokens) + token_type + self.positions.forward(positions);
+        let embedded = self.token_embeddings.forward(tokens) + token_type + self.positions.forward(positions);
         let mut hidden_states = vec![self.embedding_norm.forward(embedded)];
         for (index, layer) in self.layers.iter().take(last_layer).enumerate() {
             let hidden = layer.forward(hidden_states[index].clone(), padding, index + 1, &mut observer);
