@@ -59,7 +59,7 @@ impl DeviceChoice {
 
 /// Whether tensors live in the processor's memory and nobody tracks gradients: then a view may overlap itself, and
 /// values may be worked on in place, neither of which graphics processors or gradients allow.
-pub(crate) fn is_plain_processor(device: &Device) -> bool {
+pub(crate) fn is_cpu_without_autodiff(device: &Device) -> bool {
     !device.is_autodiff() && *device == Device::flex()
 }
 

@@ -12,14 +12,15 @@ use serde_json::Value;
 use solfa_signal::features::CqtConfig;
 
 use super::json::read_object;
-use super::preprocessor::{self, Preprocessor, check_sample_rate};
+use super::preprocessor::{self, Preprocessor};
+use super::sizes::check_sample_rate;
 use super::waveform_transformer::{self, FamilyFields, Settings, SharedFields, WaveformTransformerModel, segments};
 use super::{CheckpointError, KeyTable, TensorSource};
 use crate::model::{FrontendNorm, NormPlacement, PositionalConvolutionConfig, WaveformTransformerConfig};
 
-/// Which of the two wrote the configuration.
+/// Whose meaning the configuration's fields have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Author {
+pub(super) enum ConfigDialect {
     /// The library itself.
     Library,
     /// MERT's own code.
@@ -75,12 +76,12 @@ impl Default for HubertFields {
 }
 
 /// Reads `config.json` and the preprocessor's configuration beside it.
-pub(super) fn read(path: &Path, author: Author) -> Result<Settings, CheckpointError> {
+pub(super) fn read(path: &Path, dialect: ConfigDialect) -> Result<Settings, CheckpointError> {
     let shared: SharedFields = read_object(path, "a HuBERT's configuration")?;
     let fields: HubertFields = read_object(path, "a HuBERT's configuration")?;
     let preprocessor = Preprocessor::find(super::folder_of(path))?;
     fields
-        .resolve(&shared, preprocessor, author)
+        .resolve(&shared, preprocessor, dialect)
         .map_err(|reason| CheckpointError::Config { path: path.to_owned(), reason })
 }
 
@@ -89,7 +90,7 @@ impl HubertFields {
         &self,
         shared: &SharedFields,
         preprocessor: Option<Preprocessor>,
-        author: Author,
+        dialect: ConfigDialect,
     ) -> Result<Settings, String> {
         let frontend_norm = match self.feat_extract_norm.as_str() {
             "group" => FrontendNorm::ChannelsOfFirstLayer,
@@ -103,7 +104,7 @@ impl HubertFields {
             return Err(format!("adapter_attn_dim: expected none (layers without adapters), found {width}"));
         }
         // The library knows no such residuals: its model of these weights has the plain ones.
-        if author == Author::Library && self.deepnorm {
+        if dialect == ConfigDialect::Library && self.deepnorm {
             return Err("deepnorm: expected false with model_type hubert (it is MERT's), found true".into());
         }
         if self.deepnorm && self.do_stable_layer_norm {
@@ -123,9 +124,9 @@ impl HubertFields {
         let (preprocessor, notes) = self.preprocessor(preprocessor)?;
         let cqt = self.feature_extractor_cqt.then(|| self.cqt(&network, preprocessor.sample_rate)).transpose()?;
         Ok(Settings {
-            name: match author {
-                Author::Library => "hubert",
-                Author::Mert => "mert",
+            name: match dialect {
+                ConfigDialect::Library => "hubert",
+                ConfigDialect::Mert => "mert",
             },
             sample_rate: preprocessor.sample_rate,
             is_normalized: preprocessor.is_normalized,

@@ -1,9 +1,13 @@
-//! What a checkpoint of MusicFM or MuQ becomes.
+//! What a checkpoint of MusicFM or MuQ becomes, and the check of the sizes that both write into their configurations.
 
 use solfa_signal::features::MelSpectrogram;
 
-use crate::model::{MelConformer, MelConformerConfig};
+use super::sizes::{LARGEST_DEPTH, LARGEST_WIDTH, check_odd_taps, check_positive, check_rotary_heads, check_size};
+use crate::model::{ConformerConfig, MelConformer, MelConformerConfig};
 use crate::targets::{RandomProjectionQuantizer, ResidualVectorQuantizer};
+
+/// Far above any published codebook: a larger one in a file is damage.
+const LARGEST_CODEBOOK: usize = 1 << 17;
 
 /// A model of the MusicFM and MuQ family: what it sees, the network, and its tokenizer.
 pub struct MelConformerModel {
@@ -34,4 +38,32 @@ pub enum MelTokenizer {
     MelRvq(ResidualVectorQuantizer),
     /// MusicFM's.
     RandomProjection(RandomProjectionQuantizer),
+}
+
+/// Checks the sizes of a network by the names that both models' configurations have for them. `prefix` stands before the
+/// names that MuQ has in an object of their own.
+///
+/// # Errors
+/// A sentence with the field's name, what was expected and what was found.
+pub(super) fn check_network(config: &MelConformerConfig, prefix: &str) -> Result<(), String> {
+    let MelConformerConfig { conv_channels, num_logits, conformer, .. } = config;
+    let ConformerConfig {
+        hidden_size,
+        num_layers,
+        num_heads,
+        intermediate_size,
+        depthwise_kernel,
+        layer_norm_epsilon,
+        rotary_base,
+    } = conformer;
+    check_size("conv_dim", *conv_channels, LARGEST_WIDTH)?;
+    check_size("encoder_dim", *hidden_size, LARGEST_WIDTH)?;
+    check_size("encoder_depth", *num_layers, LARGEST_DEPTH)?;
+    check_size("codebook_size", *num_logits, LARGEST_CODEBOOK)?;
+    check_size(&format!("{prefix}num_attention_heads"), *num_heads, LARGEST_WIDTH)?;
+    check_size(&format!("{prefix}intermediate_size"), *intermediate_size, LARGEST_WIDTH)?;
+    check_rotary_heads(&format!("{prefix}num_attention_heads"), *num_heads, ("encoder_dim", *hidden_size))?;
+    check_odd_taps(&format!("{prefix}conv_depthwise_kernel_size"), *depthwise_kernel)?;
+    check_positive(&format!("{prefix}layer_norm_eps"), *layer_norm_epsilon)?;
+    check_positive(&format!("{prefix}rotary_embedding_base"), *rotary_base)
 }

@@ -12,7 +12,10 @@ use serde::Deserialize;
 use solfa_signal::features::{MelConfig, MelSpectrogram};
 
 use super::json::read_object;
-use super::sizes::{LARGEST_DEPTH, LARGEST_WIDTH, check_size};
+use super::sizes::{
+    LARGEST_DEPTH, LARGEST_WIDTH, check_odd_taps, check_positive, check_rotary_heads, check_sample_rate, check_size,
+};
+use super::stored_mel::StoredMel;
 use super::strict::StrictLoader;
 use super::{CheckpointError, KeyTable, TensorSource};
 use crate::model::{ConvNextSubsamplingConfig, Mert2, Mert2Config, RotaryPositions};
@@ -25,8 +28,6 @@ const SMALLEST_DEVIATION: f32 = 1e-5;
 const DEFAULT_CONTEXT_SECONDS: f64 = 30.0;
 /// Far above any published model's context: a larger number in a file is damage.
 const LARGEST_CONTEXT_SECONDS: f64 = 86_400.0;
-/// The same for the sample rate.
-const LARGEST_RATE: usize = 1 << 20;
 
 /// A model of the MERT v2 family: what it sees, and the network.
 pub struct Mert2Model {
@@ -88,41 +89,25 @@ impl Mert2Settings {
     }
 
     fn resolve(file: ConfigFile) -> Result<Self, String> {
-        check_front_end(&file)?;
+        let sample_rate = check_front_end(&file)?;
         check_size("hidden_size", file.hidden_size, LARGEST_WIDTH)?;
         check_size("intermediate_size", file.intermediate_size, LARGEST_WIDTH)?;
         check_size("num_hidden_layers", file.num_hidden_layers, LARGEST_DEPTH)?;
         check_size("num_attention_heads", file.num_attention_heads, LARGEST_WIDTH)?;
-        if !file.hidden_size.is_multiple_of(2 * file.num_attention_heads) {
-            return Err(format!(
-                "num_attention_heads: expected a number that divides hidden_size {} into even widths, found {}",
-                file.hidden_size, file.num_attention_heads
-            ));
-        }
+        check_rotary_heads("num_attention_heads", file.num_attention_heads, ("hidden_size", file.hidden_size))?;
         check_subsampling(&file)?;
         let kernel = file.conv_depthwise_kernel_size;
-        check_size("conv_depthwise_kernel_size", kernel, LARGEST_WIDTH)?;
-        if kernel.is_multiple_of(2) {
-            return Err(format!("conv_depthwise_kernel_size: expected an odd number of taps, found {kernel}"));
-        }
-        for (name, value) in [
-            ("layer_norm_eps", file.layer_norm_eps),
-            ("subsampling_layer_norm_eps", file.subsampling_layer_norm_eps),
-            ("rotary_embedding_base", file.rotary_embedding_base),
-        ] {
-            // The network computes in single precision, where a tiny number may be no number at all.
-            let value_used = value as f32;
-            if !(value_used.is_finite() && value_used > 0.0) {
-                return Err(format!("{name}: expected a number above 0, found {value}"));
-            }
-        }
+        check_odd_taps("conv_depthwise_kernel_size", kernel)?;
+        check_positive("layer_norm_eps", file.layer_norm_eps)?;
+        check_positive("subsampling_layer_norm_eps", file.subsampling_layer_norm_eps)?;
+        check_positive("rotary_embedding_base", file.rotary_embedding_base)?;
         let context_seconds = file.context_seconds.unwrap_or(DEFAULT_CONTEXT_SECONDS);
         if !(1.0..=LARGEST_CONTEXT_SECONDS).contains(&context_seconds) {
             return Err(format!("context_seconds: expected 1 to {LARGEST_CONTEXT_SECONDS}, found {context_seconds}"));
         }
         // The window and the bands are stored, so the edges and the scale of bands have no effect.
         let mut mel = MelConfig::muq();
-        mel.stft.sample_rate = file.sampling_rate as u32;
+        mel.stft.sample_rate = sample_rate;
         mel.stft.fft_samples = file.n_fft;
         mel.stft.window_samples = file.n_fft;
         mel.stft.hop_samples = file.hop_length;
@@ -145,10 +130,10 @@ impl Mert2Settings {
     }
 }
 
-/// Checks what concerns the spectrogram.
-fn check_front_end(file: &ConfigFile) -> Result<(), String> {
+/// Checks what concerns the spectrogram, and gives the sample rate in Hz.
+fn check_front_end(file: &ConfigFile) -> Result<u32, String> {
     check_size("num_mel_bins", file.num_mel_bins, LARGEST_WIDTH)?;
-    check_size("sampling_rate", file.sampling_rate, LARGEST_RATE)?;
+    let sample_rate = check_sample_rate("sampling_rate", file.sampling_rate)?;
     check_size("n_fft", file.n_fft, LARGEST_WIDTH)?;
     check_size("hop_length", file.hop_length, LARGEST_WIDTH)?;
     if !file.n_fft.is_power_of_two() {
@@ -163,7 +148,7 @@ fn check_front_end(file: &ConfigFile) -> Result<(), String> {
             return Err(format!("{name}: expected {expected}, which is {why}, found {found}"));
         }
     }
-    Ok(())
+    Ok(sample_rate)
 }
 
 /// Checks what concerns the three stages of the subsampling.
@@ -198,7 +183,7 @@ const FRONT_END: KeyTable = KeyTable {
     prefix: "",
     segments: &[
         ("stages", "subsampling_module"),
-        ("halving", "resampling_layer"),
+        ("downsampling", "resampling_layer"),
         ("norm", "0"),
         ("convolution", "2"),
         ("blocks", "convnext_layers"),
@@ -265,8 +250,7 @@ pub(super) fn load(
     let num_mels = mel_config.num_mels;
     let mean = loader.take(STORED_MEAN, &[num_mels]);
     let deviation = loader.take(STORED_DEVIATION, &[num_mels]);
-    let window = loader.take(STORED_WINDOW, &[mel_config.stft.window_samples]);
-    let filters = loader.take(STORED_FILTERS, &[mel_config.stft.num_bins(), num_mels]);
+    let mel = StoredMel::take(&mut loader, mel_config.clone(), STORED_WINDOW, STORED_FILTERS);
     let stored_frequencies: Vec<(&str, Option<Vec<f32>>)> = source
         .shapes()
         .filter_map(|(name, _)| name.strip_prefix(root.as_str()))
@@ -282,7 +266,7 @@ pub(super) fn load(
         let count = outside.len();
         notes.push(format!("{count} tensors are not below `{root}` and are not used, such as {first}"));
     }
-    let [mean, deviation, window, filters] = [mean, deviation, window, filters].map(Option::unwrap_or_default);
+    let [mean, deviation] = [mean, deviation].map(Option::unwrap_or_default);
     for (name, values) in [(STORED_MEAN, &mean), (STORED_DEVIATION, &deviation)] {
         if let Some(band) = values.iter().position(|value| !value.is_finite()) {
             return Err(wrong(format!("{root}{name}: expected finite numbers, found {} in band {band}", values[band])));
@@ -294,10 +278,8 @@ pub(super) fn load(
         }
         network.positions = RotaryPositions::from_stored(first.clone().unwrap_or_default(), device);
     }
-    let mel =
-        MelSpectrogram::from_stored(mel_config.clone(), &window, &filters).map_err(|error| wrong(error.to_string()))?;
     Ok(Mert2Model {
-        mel,
+        mel: mel.spectrogram(source)?,
         mel_mean: mean,
         mel_deviation: deviation.into_iter().map(|value| value.max(SMALLEST_DEVIATION)).collect(),
         network,

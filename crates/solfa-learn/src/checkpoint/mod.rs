@@ -4,8 +4,8 @@
 //! its weights into memory. Every tensor of it must be used by the model or stand in the model's table of tensors known
 //! to be unused; every tensor of the model must be there with its shape. Anything else is an error that lists the names.
 //!
-//! Only this module knows other projects' file layouts and tensor names; one file per released model holds its
-//! configuration and its key table.
+//! Only this module knows other projects' file layouts and tensor names; one file per released model, or one
+//! folder, holds its configuration and its key table.
 
 mod cqt_kernels;
 mod data2vec;
@@ -25,6 +25,7 @@ mod preprocessor;
 mod save;
 mod sizes;
 mod source;
+mod stored_mel;
 mod strict;
 mod text_tokenizer;
 mod vit1d;
@@ -200,8 +201,8 @@ impl Family {
                 Ok(Self::Mulan(Box::new(mulan::MulanFile::read(&path, find_model)?)))
             }
             None => Ok(Self::Muq(muq::MuqConfig::read(&path)?)),
-            Some("hubert") => Ok(Self::Hubert(hubert::read(&path, hubert::Author::Library)?)),
-            Some("mert_model" | "music_hubert") => Ok(Self::Hubert(hubert::read(&path, hubert::Author::Mert)?)),
+            Some("hubert") => Ok(Self::Hubert(hubert::read(&path, hubert::ConfigDialect::Library)?)),
+            Some("mert_model" | "music_hubert") => Ok(Self::Hubert(hubert::read(&path, hubert::ConfigDialect::Mert)?)),
             Some("data2vec-audio") => Ok(Self::Data2Vec(data2vec::read(&path)?)),
             Some("mert2") => Ok(Self::Mert2(mert2::Mert2Settings::read(&path)?)),
             Some(vit1d::MODEL_TYPE) => Ok(Self::Vit1d(Box::new(Vit1dEncoderConfig::read(&path)?))),

@@ -8,6 +8,7 @@ use burn::tensor::Device;
 use solfa_signal::features::{MelConfig, MelSpectrogram};
 
 use super::sizes::{self, LARGEST_DEPTH, check_size};
+use super::stored_mel::StoredMel;
 use super::strict::StrictLoader;
 use super::{CheckpointError, KeyTable, TensorSource};
 use crate::model::{ModifiedResNet, ModifiedResNetConfig};
@@ -156,15 +157,8 @@ pub(super) fn load(
     let MultiViewConfig { network: sizes, layout } = config;
     let mut loader = StrictLoader::new(source);
     let network = loader.fill(ModifiedResNet::new(sizes, device), layout.network);
-    let mel_config = MelConfig::multi_view();
-    let window = loader.take(layout.window, &[mel_config.stft.window_samples]);
-    let filters = loader.take(layout.filters, &[mel_config.stft.num_bins(), mel_config.num_mels]);
+    let mel = StoredMel::take(&mut loader, MelConfig::multi_view(), layout.window, layout.filters);
     loader.finish()?;
-    let mel = match (window, filters) {
-        (Some(window), Some(filters)) => MelSpectrogram::from_stored(mel_config, &window, &filters),
-        _ => MelSpectrogram::new(mel_config),
-    };
-    let mel =
-        mel.map_err(|error| CheckpointError::Config { path: source.files()[0].clone(), reason: error.to_string() })?;
+    let mel = mel.spectrogram(source)?;
     Ok(MultiViewModel { mel, network, config: sizes.clone(), weights_sha256: source.sha256()? })
 }

@@ -10,7 +10,8 @@ use serde_json::Value;
 use solfa_signal::features::{MelConfig, MelSpectrogram};
 
 use super::json::{self, read_object};
-use super::sizes::{check_network, check_size};
+use super::mel_conformer::check_network;
+use super::sizes::check_size;
 use super::strict::StrictLoader;
 use super::{CheckpointError, KeyTable, MelConformerModel, MelTokenizer, TensorSource};
 use crate::model::{ConformerConfig, MelConformer, MelConformerConfig};

@@ -10,12 +10,13 @@ use burn::tensor::Device;
 use fs_err as fs;
 use serde::Deserialize;
 use serde_json::Value;
-use solfa_signal::features::{MelConfig, MelSpectrogram};
+use solfa_signal::features::MelConfig;
 
 use super::json::read_object;
+use super::mel_conformer::check_network;
 use super::muq::{NETWORK, mel_statistics};
-use super::sizes::check_network;
 use super::source::list_names;
+use super::stored_mel::StoredMel;
 use super::strict::StrictLoader;
 use super::{CheckpointError, KeyTable, MelConformerModel, MelTokenizer, TensorSource, folder_of, names_of};
 use crate::model::{ConformerConfig, MelConformer, MelConformerConfig};
@@ -143,7 +144,7 @@ const RANDOM_PROJECTION: KeyTable = KeyTable {
     unused: &[],
 };
 
-/// The spectrogram's window and filter bank are stored with the weights, and what is stored is what counts.
+/// The names of the spectrogram's window and filter bank.
 const STORED_WINDOW: &str = "model.preprocessor_melspec_2048.mel_stft.spectrogram.window";
 const STORED_FILTERS: &str = "model.preprocessor_melspec_2048.mel_stft.mel_scale.fb";
 
@@ -161,17 +162,9 @@ pub(super) fn load(
         code_dim: CODE_DIM,
     };
     let tokenizer = loader.fill(RandomProjectionQuantizer::new(&quantizer, device), RANDOM_PROJECTION);
-    let mel_config = MelConfig::muq();
-    let (fft_samples, num_bins) = (mel_config.stft.fft_samples, mel_config.stft.num_bins());
-    let window = loader.take(STORED_WINDOW, &[fft_samples]);
-    let filters = loader.take(STORED_FILTERS, &[num_bins, NUM_MELS]);
+    let mel = StoredMel::take(&mut loader, MelConfig::muq(), STORED_WINDOW, STORED_FILTERS);
     loader.finish()?;
-    let mel = match (window, filters) {
-        (Some(window), Some(filters)) => MelSpectrogram::from_stored(mel_config, &window, &filters),
-        _ => MelSpectrogram::new(mel_config),
-    };
-    let mel =
-        mel.map_err(|error| CheckpointError::Config { path: source.files()[0].clone(), reason: error.to_string() })?;
+    let mel = mel.spectrogram(source)?;
     Ok(MelConformerModel {
         name: "musicfm",
         mel,

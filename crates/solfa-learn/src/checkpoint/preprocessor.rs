@@ -4,13 +4,11 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::sizes::check_sample_rate;
 use super::{CheckpointError, json};
 
 /// The name of the file, beside the weights.
 pub(super) const FILE_NAME: &str = "preprocessor_config.json";
-
-/// The highest sample rate that audio interfaces have: a higher one in a file is damage.
-const HIGHEST_SAMPLE_RATE: u32 = 768_000;
 
 /// What happens to a waveform before the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,18 +55,7 @@ impl Preprocessor {
                 "feature_extractor_type: expected \"{KIND}\", found {feature_extractor_type:?}"
             )));
         }
-        check_sample_rate("sampling_rate", sampling_rate).map_err(config_error)?;
-        Ok(Some(Self { sample_rate: sampling_rate, is_normalized: do_normalize }))
+        let sample_rate = check_sample_rate("sampling_rate", sampling_rate).map_err(config_error)?;
+        Ok(Some(Self { sample_rate, is_normalized: do_normalize }))
     }
-}
-
-/// Checks a sample rate.
-///
-/// # Errors
-/// A sentence with its name, what was expected and what was found.
-pub(super) fn check_sample_rate(name: &str, sample_rate: u32) -> Result<(), String> {
-    if (1..=HIGHEST_SAMPLE_RATE).contains(&sample_rate) {
-        return Ok(());
-    }
-    Err(format!("{name}: expected 1 to {HIGHEST_SAMPLE_RATE} Hz, found {sample_rate}"))
 }

@@ -1,13 +1,14 @@
-//! The sizes that MuQ and MusicFM both write into their configurations, checked by the names that they have there.
+//! Checks of the sizes and numbers that configurations of all families state: what is impossible is refused by its name
+//! before anything is built from it.
 
-use crate::model::{ConformerConfig, MelConformerConfig};
+use std::fmt::Display;
 
 /// Far above any published model: a larger size in a file is damage, and would only exhaust the memory.
 pub(super) const LARGEST_WIDTH: usize = 1 << 16;
 /// The same for the number of layers, each of which costs time even before its weights are looked for.
 pub(super) const LARGEST_DEPTH: usize = 256;
-/// The same for the codes of a codebook.
-const LARGEST_CODEBOOK: usize = 1 << 17;
+/// The highest sample rate that audio interfaces have: a higher one in a file is damage.
+const HIGHEST_SAMPLE_RATE: u32 = 768_000;
 
 /// Checks one size.
 ///
@@ -17,39 +18,62 @@ pub(super) fn check_size(name: &str, size: usize, largest: usize) -> Result<(), 
     if (1..=largest).contains(&size) { Ok(()) } else { Err(format!("{name}: expected 1 to {largest}, found {size}")) }
 }
 
-/// Checks the sizes of a network. `prefix` stands before the names that MuQ has in an object of their own.
+/// Checks a number that has to be above 0 in the single precision that networks compute in, where a huge number is
+/// infinite and a tiny one is zero.
 ///
 /// # Errors
 /// As [`check_size`].
-pub(super) fn check_network(config: &MelConformerConfig, prefix: &str) -> Result<(), String> {
-    let MelConformerConfig { conv_channels, num_logits, conformer, .. } = config;
-    let ConformerConfig { hidden_size, num_layers, num_heads, intermediate_size, depthwise_kernel, .. } = conformer;
-    check_size("conv_dim", *conv_channels, LARGEST_WIDTH)?;
-    check_size("encoder_dim", *hidden_size, LARGEST_WIDTH)?;
-    check_size("encoder_depth", *num_layers, LARGEST_DEPTH)?;
-    check_size("codebook_size", *num_logits, LARGEST_CODEBOOK)?;
-    check_size(&format!("{prefix}num_attention_heads"), *num_heads, LARGEST_WIDTH)?;
-    check_size(&format!("{prefix}intermediate_size"), *intermediate_size, LARGEST_WIDTH)?;
-    check_size(&format!("{prefix}conv_depthwise_kernel_size"), *depthwise_kernel, LARGEST_WIDTH)?;
-    if !hidden_size.is_multiple_of(2 * num_heads) {
-        return Err(format!(
-            "{prefix}num_attention_heads: expected a number that divides encoder_dim {hidden_size} into even widths, \
-             found {num_heads}"
-        ));
+pub(super) fn check_positive(name: &str, value: impl Into<f64> + Display + Copy) -> Result<(), String> {
+    let value_used = value.into() as f32;
+    if value_used.is_finite() && value_used > 0.0 {
+        return Ok(());
     }
-    if depthwise_kernel.is_multiple_of(2) {
-        return Err(format!(
-            "{prefix}conv_depthwise_kernel_size: expected an odd number of taps, found {depthwise_kernel}"
-        ));
+    Err(format!("{name}: expected a number above 0, found {value}"))
+}
+
+/// Checks that heads, whose number is from 1 to [`LARGEST_WIDTH`], divide a width, which is given with its name.
+///
+/// # Errors
+/// As [`check_size`].
+pub(super) fn check_heads(name: &str, num_heads: usize, width: (&str, usize)) -> Result<(), String> {
+    let (width_name, width) = width;
+    if width.is_multiple_of(num_heads) {
+        return Ok(());
     }
-    for (name, value) in
-        [("layer_norm_eps", conformer.layer_norm_epsilon), ("rotary_embedding_base", conformer.rotary_base)]
-    {
-        // The network computes in single precision, where a tiny number may be no number at all.
-        let value_used = value as f32;
-        if !(value_used.is_finite() && value_used > 0.0) {
-            return Err(format!("{prefix}{name}: expected a number above 0, found {value}"));
-        }
+    Err(format!("{name}: expected a number that divides {width_name} {width}, found {num_heads}"))
+}
+
+/// The same for heads that have rotary positions, which need even widths.
+///
+/// # Errors
+/// As [`check_size`].
+pub(super) fn check_rotary_heads(name: &str, num_heads: usize, width: (&str, usize)) -> Result<(), String> {
+    let (width_name, width) = width;
+    if width.is_multiple_of(2 * num_heads) {
+        return Ok(());
+    }
+    Err(format!("{name}: expected a number that divides {width_name} {width} into even widths, found {num_heads}"))
+}
+
+/// Checks that a convolution has a middle tap.
+///
+/// # Errors
+/// As [`check_size`].
+pub(super) fn check_odd_taps(name: &str, kernel: usize) -> Result<(), String> {
+    check_size(name, kernel, LARGEST_WIDTH)?;
+    if kernel.is_multiple_of(2) {
+        return Err(format!("{name}: expected an odd number of taps, found {kernel}"));
     }
     Ok(())
+}
+
+/// Checks a sample rate, and gives it in Hz.
+///
+/// # Errors
+/// As [`check_size`].
+pub(super) fn check_sample_rate(name: &str, sample_rate: impl TryInto<u32> + Display + Copy) -> Result<u32, String> {
+    let in_hertz = sample_rate.try_into().ok();
+    in_hertz
+        .filter(|rate| (1..=HIGHEST_SAMPLE_RATE).contains(rate))
+        .ok_or_else(|| format!("{name}: expected 1 to {HIGHEST_SAMPLE_RATE} Hz, found {sample_rate}"))
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use solfa_signal::encoder::Encoder;
 use solfa_signal::features::{MelConfig, MelSpectrogram};
 
-use super::sizes::{LARGEST_DEPTH, LARGEST_WIDTH, check_size};
+use super::sizes::{LARGEST_DEPTH, LARGEST_WIDTH, check_heads, check_positive, check_rotary_heads, check_size};
 use super::strict::StrictLoader;
 use super::{CheckpointError, KeyTable, TensorSource, json, save};
 use crate::model::{Vit1d, Vit1dConfig, Vit1dPositions};
@@ -78,10 +78,8 @@ impl Vit1dEncoderConfig {
         let expect = |holds: bool, name: &str, expected: &str, found: &dyn std::fmt::Display| {
             if holds { Ok(()) } else { Err(format!("{name}: expected {expected}, found {found}")) }
         };
-        // The network computes in single precision, where a tiny number may be no number at all.
-        let is_positive = |value: f64| (value as f32).is_finite() && value as f32 > 0.0;
         expect(mel_mean.is_finite(), "mel_mean", "a number", mel_mean)?;
-        expect(is_positive((*mel_deviation).into()), "mel_deviation", "a number above 0", mel_deviation)?;
+        check_positive("mel_deviation", *mel_deviation)?;
         let Vit1dConfig { num_mels, hidden_size, num_layers, num_heads, intermediate_size, norm_epsilon, .. } = network;
         let num_bands = format!("mel.num_mels, {}", mel.num_mels);
         expect(*num_mels == mel.num_mels, "network.num_mels", &num_bands, num_mels)?;
@@ -90,18 +88,15 @@ impl Vit1dEncoderConfig {
         check_size("network.num_layers", *num_layers, LARGEST_DEPTH)?;
         check_size("network.num_heads", *num_heads, LARGEST_WIDTH)?;
         check_size("network.intermediate_size", *intermediate_size, LARGEST_WIDTH)?;
-        let divides = hidden_size.is_multiple_of(*num_heads);
-        expect(divides, "network.num_heads", &format!("a number that divides hidden_size {hidden_size}"), num_heads)?;
-        expect(is_positive(*norm_epsilon), "network.norm_epsilon", "a number above 0", norm_epsilon)?;
+        check_heads("network.num_heads", *num_heads, ("hidden_size", *hidden_size))?;
+        check_positive("network.norm_epsilon", *norm_epsilon)?;
         match network.positions {
             Vit1dPositions::Learned { maximum_frames } => {
                 check_size("network.positions.maximum_frames", maximum_frames, LARGEST_CLIP_FRAMES)?;
             }
             Vit1dPositions::Rotary { base } => {
-                expect(is_positive(base), "network.positions.base", "a number above 0", &base)?;
-                let is_even = hidden_size.is_multiple_of(2 * num_heads);
-                let expected = format!("a number that divides hidden_size {hidden_size} into even widths");
-                expect(is_even, "network.num_heads", &expected, num_heads)?;
+                check_positive("network.positions.base", base)?;
+                check_rotary_heads("network.num_heads", *num_heads, ("hidden_size", *hidden_size))?;
             }
         }
         let mel = MelSpectrogram::new(mel.clone()).map_err(|error| format!("mel.{error}"))?;

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use serde::Deserialize;
 use solfa_signal::features::{Cqt, CqtConfig};
 
-use super::sizes::{LARGEST_DEPTH, LARGEST_WIDTH, check_size};
+use super::sizes::{LARGEST_DEPTH, LARGEST_WIDTH, check_positive, check_size};
 use super::{CheckpointError, KeyTable, TensorSource, cqt_kernels, strict::StrictLoader};
 use crate::model::{
     ConvolutionSize, FrontendNorm, NormPlacement, PositionalConvolutionConfig, TransformerConfig,
@@ -114,14 +114,8 @@ impl SharedFields {
         check_size("num_hidden_layers", self.num_hidden_layers, LARGEST_DEPTH)?;
         check_size("num_attention_heads", heads, LARGEST_WIDTH)?;
         check_size("intermediate_size", self.intermediate_size, LARGEST_WIDTH)?;
-        if !width.is_multiple_of(heads) {
-            return Err(format!("num_attention_heads: expected a divisor of hidden_size {width}, found {heads}"));
-        }
-        // The network computes in single precision, where a tiny number may be no number at all.
-        let epsilon = self.layer_norm_eps as f32;
-        if !(epsilon.is_finite() && epsilon > 0.0) {
-            return Err(format!("layer_norm_eps: expected a number above 0, found {}", self.layer_norm_eps));
-        }
+        check_divisor("num_attention_heads", heads, width)?;
+        check_positive("layer_norm_eps", self.layer_norm_eps)?;
         check_positions(family.positions, width)?;
         Ok(WaveformTransformerConfig {
             frontend: WaveformFrontendConfig {
@@ -181,12 +175,15 @@ fn check_positions(positions: PositionalConvolutionConfig, width: usize) -> Resu
         }
     };
     check_size("num_conv_pos_embedding_groups", groups, LARGEST_WIDTH)?;
-    if !width.is_multiple_of(groups) {
-        return Err(format!(
-            "num_conv_pos_embedding_groups: expected a divisor of hidden_size {width}, found {groups}"
-        ));
+    check_divisor("num_conv_pos_embedding_groups", groups, width)
+}
+
+/// Checks that heads or groups of channels divide the network's width.
+fn check_divisor(name: &str, number: usize, width: usize) -> Result<(), String> {
+    if width.is_multiple_of(number) {
+        return Ok(());
     }
-    Ok(())
+    Err(format!("{name}: expected a divisor of hidden_size {width}, found {number}"))
 }
 
 /// The names that both families have for the network's parts.

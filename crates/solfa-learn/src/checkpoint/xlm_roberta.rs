@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::json::read_object;
-use super::sizes::{LARGEST_DEPTH, LARGEST_WIDTH, check_size};
+use super::sizes::{LARGEST_DEPTH, LARGEST_WIDTH, check_heads, check_positive, check_size};
 use super::{CheckpointError, KeyTable};
 use crate::model::XlmRobertaConfig;
 
@@ -101,17 +101,8 @@ impl XlmRobertaFile {
         check_size("intermediate_size", file.intermediate_size, LARGEST_WIDTH)?;
         check_size("max_position_embeddings", file.max_position_embeddings, LARGEST_WIDTH)?;
         check_size("type_vocab_size", file.type_vocab_size, LARGEST_WIDTH)?;
-        if !file.hidden_size.is_multiple_of(file.num_attention_heads) {
-            let (expected, found) = (file.hidden_size, file.num_attention_heads);
-            return Err(format!(
-                "num_attention_heads: expected a number that divides hidden_size {expected}, found {found}"
-            ));
-        }
-        // The network computes in single precision, where a tiny number may be no number at all.
-        let epsilon = file.layer_norm_eps as f32;
-        if !(epsilon.is_finite() && epsilon > 0.0) {
-            return Err(format!("layer_norm_eps: expected a number above 0, found {}", file.layer_norm_eps));
-        }
+        check_heads("num_attention_heads", file.num_attention_heads, ("hidden_size", file.hidden_size))?;
+        check_positive("layer_norm_eps", file.layer_norm_eps)?;
         let tokens = [
             ("bos_token_id", file.bos_token_id),
             ("pad_token_id", file.pad_token_id),
@@ -156,19 +147,20 @@ impl XlmRobertaFile {
 pub(super) const NETWORK: KeyTable = KeyTable {
     prefix: "",
     segments: &[
-        ("words", "embeddings.word_embeddings"),
+        ("token_embeddings", "embeddings.word_embeddings"),
         ("positions", "embeddings.position_embeddings"),
         ("token_types", "embeddings.token_type_embeddings"),
         ("embedding_norm", "embeddings.LayerNorm"),
         ("layers", "encoder.layer"),
-        ("query", "attention.self.query"),
-        ("key", "attention.self.key"),
-        ("value", "attention.self.value"),
-        ("attention_output", "attention.output.dense"),
+        ("query", "self.query"),
+        ("key", "self.key"),
+        ("value", "self.value"),
+        ("output", "output.dense"),
         ("attention_norm", "attention.output.LayerNorm"),
+        ("feed_forward", ""),
         ("expand", "intermediate.dense"),
         ("contract", "output.dense"),
-        ("output_norm", "output.LayerNorm"),
+        ("feed_forward_norm", "output.LayerNorm"),
         ("gamma", "weight"),
         ("beta", "bias"),
     ],

@@ -1,10 +1,11 @@
 //! MusicFM and MuQ as encoders.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use solfa_signal::audio::Waveform;
 use solfa_signal::encoder::{Encoder, EncoderSpec, LayerSpec, Tail, sha256_hex};
 use solfa_signal::features::MelSpectrogram;
 
+use super::mel::{MelFrames, mel_of_clips};
 use super::network::{HiddenState, Network};
 use crate::checkpoint::MelConformerModel;
 use crate::model::AttentionObserver;
@@ -36,25 +37,17 @@ pub(super) fn normalized_mel(
     clips: &[Waveform],
     device: &Device,
 ) -> Tensor<3> {
-    let num_mels = mel.spec().layers[0].dim;
-    let mut values = Vec::new();
-    let mut num_frames = 0;
-    for clip in clips {
-        let frames = mel.compute(clip);
-        num_frames = frames.num_frames() - 1;
-        values.extend(scaled(statistics, frames.slice(0..num_frames)));
-    }
-    let shape = [clips.len(), num_frames, num_mels];
-    Tensor::<3>::from_data(TensorData::new(values, shape), device).swap_dims(1, 2)
+    mel_of_clips(mel, clips, MelFrames::WithoutLast, |_, value| scaled(statistics, value), device).swap_dims(1, 2)
 }
 
 /// Decibels to the scale that the network was trained on.
 pub(super) fn normalized(model: &MelConformerModel, decibels: &[f32]) -> impl Iterator<Item = f32> {
-    scaled((model.mel_mean, model.mel_deviation), decibels)
+    let statistics = (model.mel_mean, model.mel_deviation);
+    decibels.iter().map(move |&value| scaled(statistics, value))
 }
 
-fn scaled((mean, deviation): (f32, f32), decibels: &[f32]) -> impl Iterator<Item = f32> {
-    decibels.iter().map(move |value| (value - mean) / deviation)
+fn scaled((mean, deviation): (f32, f32), value: f32) -> f32 {
+    (value - mean) / deviation
 }
 
 impl Network for MelConformerModel {

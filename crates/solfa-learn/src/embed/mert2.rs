@@ -1,9 +1,10 @@
 //! MERT v2 as an encoder.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use solfa_signal::audio::Waveform;
 use solfa_signal::encoder::{Encoder, EncoderSpec, LayerSpec, Tail, sha256_hex};
 
+use super::mel::{MelFrames, mel_of_clips};
 use super::network::{HiddenState, Network};
 use crate::checkpoint::Mert2Model;
 use crate::model::AttentionObserver;
@@ -21,18 +22,8 @@ impl Mert2Model {
     /// # Panics
     /// If the clips have different lengths, are too short or at another rate.
     pub fn normalized_mel(&self, clips: &[Waveform], device: &Device) -> Tensor<3> {
-        let num_mels = self.mel_mean.len();
-        let mut values = Vec::new();
-        let mut num_frames = 0;
-        for clip in clips {
-            let frames = self.mel.compute(clip);
-            num_frames = frames.num_frames() - 1;
-            for frame in frames.slice(0..num_frames).chunks_exact(num_mels) {
-                let bands = frame.iter().zip(&self.mel_mean).zip(&self.mel_deviation);
-                values.extend(bands.map(|((value, mean), deviation)| (value - mean) / deviation));
-            }
-        }
-        Tensor::from_data(TensorData::new(values, [clips.len(), num_frames, num_mels]), device)
+        let normalized = |band: usize, value: f32| (value - self.mel_mean[band]) / self.mel_deviation[band];
+        mel_of_clips(&self.mel, clips, MelFrames::WithoutLast, normalized, device)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! This module must not know: files, training.
 
+mod mel;
 mod mel_conformer;
 mod mert2;
 mod mulan;

@@ -4,10 +4,11 @@
 //! absolute decibels. A clip cannot know its recording's peak: the encoder takes clips as they are, and says
 //! [`EncoderSpec::normalizes_peak`] to whoever cuts recordings.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use solfa_signal::audio::Waveform;
 use solfa_signal::encoder::{Encoder, EncoderSpec, LayerSpec, Tail, sha256_hex};
 
+use super::mel::{MelFrames, mel_of_clips};
 use super::network::{HiddenState, Network};
 use crate::checkpoint::{MULTI_VIEW_CLIP_SAMPLES, MultiViewModel};
 use crate::model::AttentionObserver;
@@ -25,15 +26,7 @@ impl MultiViewModel {
     /// # Panics
     /// If the clips have different lengths, or are at another rate.
     pub fn mel_decibels(&self, clips: &[Waveform], device: &Device) -> Tensor<3> {
-        let mut values = Vec::new();
-        let mut num_frames = 0;
-        for clip in clips {
-            let frames = self.mel.compute(clip);
-            num_frames = frames.num_frames();
-            values.extend_from_slice(frames.data());
-        }
-        let shape = [clips.len(), num_frames, self.config.num_mels];
-        Tensor::<3>::from_data(TensorData::new(values, shape), device).swap_dims(1, 2)
+        mel_of_clips(&self.mel, clips, MelFrames::All, |_, decibels| decibels, device).swap_dims(1, 2)
     }
 }
 

@@ -1,9 +1,10 @@
 //! ViT-1D as an encoder of frames with a class token.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use solfa_signal::audio::Waveform;
 use solfa_signal::encoder::{Encoder, EncoderSpec, LayerSpec, Tail, sha256_hex};
 
+use super::mel::{MelFrames, mel_of_clips};
 use super::network::{HiddenState, Network};
 use crate::checkpoint::Vit1dModel;
 use crate::model::AttentionObserver;
@@ -25,15 +26,7 @@ impl Vit1dModel {
     /// If the clips have different lengths, are too short or at another rate.
     pub fn normalized_mel(&self, clips: &[Waveform], device: &Device) -> Tensor<3> {
         let (mean, deviation) = (self.config.mel_mean, self.config.mel_deviation);
-        let mut values = Vec::new();
-        let mut num_frames = 0;
-        for clip in clips {
-            let frames = self.mel.compute(clip);
-            num_frames = frames.num_frames();
-            values.extend(frames.data().iter().map(|value| (value - mean) / deviation));
-        }
-        let shape = [clips.len(), num_frames, self.config.network.num_mels];
-        Tensor::from_data(TensorData::new(values, shape), device)
+        mel_of_clips(&self.mel, clips, MelFrames::All, |_, value| (value - mean) / deviation, device)
     }
 
     /// The training clips' length, or that of the longest clip where it is shorter: whole frames.

@@ -1,4 +1,4 @@
-//! Multi-head self-attention: the product that all transformers share, and the Wav2Vec2 conformer's module.
+//! Multi-head self-attention: the product that all transformers share, the usual module, and the Wav2Vec2 conformer's.
 //!
 //! Vaswani et al. 2017, "Attention Is All You Need", arXiv:1706.03762, sec. 3.2.
 
@@ -44,6 +44,56 @@ pub fn scaled_dot_product_attention(
     let weights = softmax(scores, 3);
     observer(layer, weights.clone());
     weights.matmul(value)
+}
+
+/// Scaled dot-product attention of every token with every token, all projections with bias. Rotary positions, where
+/// there are any, rotate the projected queries and keys, as is usual; [`RotarySelfAttention`] rotates what is projected.
+#[derive(Module, Debug)]
+pub struct SelfAttention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+    num_heads: usize,
+}
+
+impl SelfAttention {
+    /// `num_heads` heads of width `dim / num_heads`.
+    pub fn new(dim: usize, num_heads: usize, device: &Device) -> Self {
+        let linear = || LinearConfig::new(dim, dim).init(device);
+        Self { query: linear(), key: linear(), value: linear(), output: linear(), num_heads }
+    }
+
+    /// The attention of layer number `layer`.
+    ///
+    /// # Shapes
+    /// - input and output: `[batch, tokens, dim]`
+    /// - padding: `[batch, tokens]`, true where a token is padding that nobody may attend to
+    pub fn forward(
+        &self,
+        input: Tensor<3>,
+        angles: Option<&RotaryAngles>,
+        padding: Option<&Tensor<2, Bool>>,
+        layer: usize,
+        observer: &mut AttentionObserver<'_>,
+    ) -> Tensor<3> {
+        let [batch, num_tokens, dim] = input.dims();
+        let split = |projected: Tensor<3>| projected.reshape([batch, num_tokens, self.num_heads, dim / self.num_heads]);
+        let rotate = |heads: Tensor<4>| match angles {
+            Some(angles) => angles.rotate(heads),
+            None => heads,
+        };
+        // [batch, tokens, heads, head_dim] -> [batch, heads, tokens, head_dim]
+        let attended = scaled_dot_product_attention(
+            rotate(split(self.query.forward(input.clone()))).swap_dims(1, 2),
+            rotate(split(self.key.forward(input.clone()))).swap_dims(1, 2),
+            split(self.value.forward(input)).swap_dims(1, 2),
+            padding,
+            layer,
+            observer,
+        );
+        self.output.forward(attended.swap_dims(1, 2).reshape([batch, num_tokens, dim]))
+    }
 }
 
 /// Scaled dot-product attention of every frame with every frame, with rotary positions.

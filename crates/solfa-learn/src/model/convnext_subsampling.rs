@@ -41,9 +41,9 @@ impl ConvNextSubsampling {
     pub fn new(config: &ConvNextSubsamplingConfig, device: &Device) -> Self {
         let epsilon = config.layer_norm_epsilon;
         let stage = |(index, (&channels, &depth)): (usize, (&usize, &usize))| ConvNextStage {
-            halving: index
+            downsampling: index
                 .checked_sub(1)
-                .map(|before| Halving::new(config.channels[before], channels, epsilon, device)),
+                .map(|before| Downsampling::new(config.channels[before], channels, epsilon, device)),
             blocks: (0..depth).map(|_| ConvNextBlock::new(channels, epsilon, device)).collect(),
         };
         Self { stages: config.channels.iter().zip(&config.depths).enumerate().map(stage).collect() }
@@ -55,9 +55,9 @@ impl ConvNextSubsampling {
     ///   stage is dropped
     pub fn forward(&self, spectrogram: Tensor<3>) -> Tensor<3> {
         let mut hidden = spectrogram;
-        for ConvNextStage { halving, blocks } in &self.stages {
-            if let Some(halving) = halving {
-                hidden = halving.forward(hidden);
+        for ConvNextStage { downsampling, blocks } in &self.stages {
+            if let Some(downsampling) = downsampling {
+                hidden = downsampling.forward(hidden);
             }
             for block in blocks {
                 hidden = block.forward(hidden);
@@ -70,18 +70,18 @@ impl ConvNextSubsampling {
 /// Blocks of one width at one frame rate.
 #[derive(Module, Debug)]
 struct ConvNextStage {
-    halving: Option<Halving>,
+    downsampling: Option<Downsampling>,
     blocks: Vec<ConvNextBlock>,
 }
 
 /// Layer norm, and a convolution that makes one frame of two.
 #[derive(Module, Debug)]
-struct Halving {
+struct Downsampling {
     norm: LayerNorm,
     convolution: Conv1d,
 }
 
-impl Halving {
+impl Downsampling {
     fn new(input_channels: usize, output_channels: usize, epsilon: f64, device: &Device) -> Self {
         Self {
             norm: LayerNormConfig::new(input_channels).with_epsilon(epsilon).init(device),

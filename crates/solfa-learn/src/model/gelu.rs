@@ -10,7 +10,7 @@ use burn::tensor::activation;
 use burn::tensor::{DType, Tensor};
 use rayon::prelude::*;
 
-use crate::device::is_plain_processor;
+use crate::device::is_cpu_without_autodiff;
 
 /// Values that one core works on at a time: large enough to be worth a hand-over, small enough to stay in its cache.
 const CHUNK_VALUES: usize = 1 << 14;
@@ -31,7 +31,7 @@ const DENOMINATOR: [f32; 6] = [1.0, 0.259_424_54, 0.030_476_949, 0.002_072_299_4
 /// - input and output: any, the same
 pub fn gelu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
     let device = input.device();
-    if !is_plain_processor(&device) || input.dtype() != DType::F32 {
+    if !is_cpu_without_autodiff(&device) || input.dtype() != DType::F32 {
         return activation::gelu(input);
     }
     let mut data = input.into_data();

@@ -11,15 +11,15 @@
 
 use burn::module::Module;
 use burn::nn::conv::{Conv1d, Conv1dConfig};
-use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig1d};
+use burn::nn::{LayerNorm, LayerNormConfig, PaddingConfig1d};
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::conformer::PointwiseConv;
 use super::{
-    AttentionObserver, ConvNextSubsampling, ConvNextSubsamplingConfig, RotaryAngles, RotaryPositions, gelu,
-    scaled_dot_product_attention,
+    AttentionObserver, ConvNextSubsampling, ConvNextSubsamplingConfig, FeedForward, RotaryAngles, RotaryPositions,
+    SelfAttention, gelu,
 };
 
 /// Sizes of the network.
@@ -95,12 +95,12 @@ impl Mert2 {
 #[derive(Module, Debug)]
 pub struct Mert2Layer {
     feed_forward1_norm: LayerNorm,
-    feed_forward1: GeluFeedForward,
+    feed_forward1: FeedForward,
     attention_norm: LayerNorm,
-    attention: RotatedSelfAttention,
+    attention: SelfAttention,
     convolution: GeluConvolutionModule,
     feed_forward2_norm: LayerNorm,
-    feed_forward2: GeluFeedForward,
+    feed_forward2: FeedForward,
     final_norm: LayerNorm,
 }
 
@@ -110,12 +110,12 @@ impl Mert2Layer {
         let norm = || LayerNormConfig::new(config.hidden_size).with_epsilon(config.layer_norm_epsilon).init(device);
         Self {
             feed_forward1_norm: norm(),
-            feed_forward1: GeluFeedForward::new(config, device),
+            feed_forward1: FeedForward::new(config.hidden_size, config.intermediate_size, device),
             attention_norm: norm(),
-            attention: RotatedSelfAttention::new(config.hidden_size, config.num_heads, device),
+            attention: SelfAttention::new(config.hidden_size, config.num_heads, device),
             convolution: GeluConvolutionModule::new(config, device),
             feed_forward2_norm: norm(),
-            feed_forward2: GeluFeedForward::new(config, device),
+            feed_forward2: FeedForward::new(config.hidden_size, config.intermediate_size, device),
             final_norm: norm(),
         }
     }
@@ -133,72 +133,10 @@ impl Mert2Layer {
     ) -> Tensor<3> {
         let hidden = self.feed_forward1.forward(self.feed_forward1_norm.forward(input.clone())) * 0.5 + input;
         let normed = self.attention_norm.forward(hidden.clone());
-        let hidden = self.attention.forward(normed, angles, number, observer) + hidden;
+        let hidden = self.attention.forward(normed, Some(angles), None, number, observer) + hidden;
         let hidden = self.convolution.forward(hidden.clone()) + hidden;
         let hidden = self.feed_forward2.forward(self.feed_forward2_norm.forward(hidden.clone())) * 0.5 + hidden;
         self.final_norm.forward(hidden)
-    }
-}
-
-/// Linear, GELU, Linear.
-#[derive(Module, Debug)]
-struct GeluFeedForward {
-    expand: Linear,
-    contract: Linear,
-}
-
-impl GeluFeedForward {
-    fn new(config: &Mert2Config, device: &Device) -> Self {
-        Self {
-            expand: LinearConfig::new(config.hidden_size, config.intermediate_size).init(device),
-            contract: LinearConfig::new(config.intermediate_size, config.hidden_size).init(device),
-        }
-    }
-
-    /// `[batch, frames, hidden_size]` in and out.
-    fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        self.contract.forward(gelu(self.expand.forward(input)))
-    }
-}
-
-/// Scaled dot-product attention of every frame with every frame, where the projected queries and keys are rotated, as
-/// rotary positions are usually meant. MuQ's [`RotarySelfAttention`](super::RotarySelfAttention) rotates what is
-/// projected.
-#[derive(Module, Debug)]
-struct RotatedSelfAttention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
-    num_heads: usize,
-}
-
-impl RotatedSelfAttention {
-    fn new(dim: usize, num_heads: usize, device: &Device) -> Self {
-        let linear = || LinearConfig::new(dim, dim).init(device);
-        Self { query: linear(), key: linear(), value: linear(), output: linear(), num_heads }
-    }
-
-    /// `[batch, frames, dim]` in and out.
-    fn forward(
-        &self,
-        input: Tensor<3>,
-        angles: &RotaryAngles,
-        layer: usize,
-        observer: &mut AttentionObserver<'_>,
-    ) -> Tensor<3> {
-        let [batch, frames, dim] = input.dims();
-        // [batch, frames, dim] -> [batch, frames, heads, head_dim]
-        let heads = |projected: Tensor<3>| projected.reshape([batch, frames, self.num_heads, dim / self.num_heads]);
-        let attended = scaled_dot_product_attention(
-            angles.rotate(heads(self.query.forward(input.clone()))).swap_dims(1, 2),
-            angles.rotate(heads(self.key.forward(input.clone()))).swap_dims(1, 2),
-            heads(self.value.forward(input)).swap_dims(1, 2),
-            None,
-            layer,
-            observer,
-        );
-        self.output.forward(attended.swap_dims(1, 2).reshape([batch, frames, dim]))
     }
 }
 

@@ -13,7 +13,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::gelu;
-use crate::device::is_plain_processor;
+use crate::device::is_cpu_without_autodiff;
 
 /// Which convolutions give the positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,7 +127,7 @@ fn grouped_weight(dim: usize, kernel: usize, groups: usize, device: &Device) -> 
 /// - weight: `[dim, dim / groups, kernel]`
 /// - bias: `[dim]`
 fn grouped_convolution(input: Tensor<3>, weight: Tensor<3>, bias: Tensor<1>) -> Tensor<3> {
-    if is_plain_processor(&input.device()) {
+    if is_cpu_without_autodiff(&input.device()) {
         multiply_windows(input, weight, bias)
     } else {
         convolve(input, weight, bias)

@@ -1,15 +1,15 @@
-//! The transformer of wav2vec 2.0, HuBERT, MERT and data2vec.
+//! The transformer of wav2vec 2.0, HuBERT, MERT, data2vec and XLM-RoBERTa.
 //!
 //! Vaswani et al. 2017, "Attention Is All You Need", arXiv:1706.03762, sec. 3, with GELU, and norms after the residual
-//! sums (the base models) or before attention and feed-forward (the large ones: `do_stable_layer_norm`; Xiong et al.
+//! sums (the base models, BERT) or before attention and feed-forward (the large ones: `do_stable_layer_norm`; Xiong et al.
 //! 2020, arXiv:2002.04745).
 
 use burn::module::Module;
-use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::{Bool, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{AttentionObserver, gelu, scaled_dot_product_attention};
+use super::{AttentionObserver, FeedForward, SelfAttention};
 
 /// Sizes of a transformer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ impl TransformerLayer {
         Self {
             attention: SelfAttention::new(config.hidden_size, config.num_heads, device),
             attention_norm: norm(),
-            feed_forward: FeedForward::new(config, device),
+            feed_forward: FeedForward::new(config.hidden_size, config.intermediate_size, device),
             feed_forward_norm: norm(),
             residual_scale: config.residual_scale(),
             is_norm_before: config.norm_placement == NormPlacement::Before,
@@ -88,77 +88,15 @@ impl TransformerLayer {
     ) -> Tensor<3> {
         if self.is_norm_before {
             let normed = self.attention_norm.forward(input.clone());
-            let hidden = self.attention.forward(normed, padding, number, observer) + input;
+            let hidden = self.attention.forward(normed, None, padding, number, observer) + input;
             return self.feed_forward.forward(self.feed_forward_norm.forward(hidden.clone())) + hidden;
         }
         let scaled = |residual: Tensor<3>| match self.residual_scale {
             1.0 => residual,
             scale => residual * scale,
         };
-        let attended = self.attention.forward(input.clone(), padding, number, observer);
+        let attended = self.attention.forward(input.clone(), None, padding, number, observer);
         let hidden = self.attention_norm.forward(attended + scaled(input));
         self.feed_forward_norm.forward(self.feed_forward.forward(hidden.clone()) + scaled(hidden))
-    }
-}
-
-/// Scaled dot-product attention of every frame with every frame, all projections with bias.
-#[derive(Module, Debug)]
-struct SelfAttention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
-    num_heads: usize,
-}
-
-impl SelfAttention {
-    fn new(dim: usize, num_heads: usize, device: &Device) -> Self {
-        let linear = || LinearConfig::new(dim, dim).init(device);
-        Self { query: linear(), key: linear(), value: linear(), output: linear(), num_heads }
-    }
-
-    /// `[batch, frames, dim]` in and out.
-    fn forward(
-        &self,
-        input: Tensor<3>,
-        padding: Option<&Tensor<2, Bool>>,
-        layer: usize,
-        observer: &mut AttentionObserver<'_>,
-    ) -> Tensor<3> {
-        let [batch, frames, dim] = input.dims();
-        // [batch, frames, dim] -> [batch, heads, frames, head_dim]
-        let split = |projected: Tensor<3>| {
-            projected.reshape([batch, frames, self.num_heads, dim / self.num_heads]).swap_dims(1, 2)
-        };
-        let attended = scaled_dot_product_attention(
-            split(self.query.forward(input.clone())),
-            split(self.key.forward(input.clone())),
-            split(self.value.forward(input)),
-            padding,
-            layer,
-            observer,
-        );
-        self.output.forward(attended.swap_dims(1, 2).reshape([batch, frames, dim]))
-    }
-}
-
-/// Linear, GELU, Linear.
-#[derive(Module, Debug)]
-struct FeedForward {
-    expand: Linear,
-    contract: Linear,
-}
-
-impl FeedForward {
-    fn new(config: &TransformerConfig, device: &Device) -> Self {
-        Self {
-            expand: LinearConfig::new(config.hidden_size, config.intermediate_size).init(device),
-            contract: LinearConfig::new(config.intermediate_size, config.hidden_size).init(device),
-        }
-    }
-
-    /// `[batch, frames, hidden_size]` in and out.
-    fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        self.contract.forward(gelu(self.expand.forward(input)))
     }
 }

@@ -12,7 +12,7 @@ use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig, RmsNorm, RmsNor
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{AttentionObserver, GatedFeedForward, RotaryAngles, RotaryPositions, gelu, scaled_dot_product_attention};
+use super::{AttentionObserver, FeedForward, GatedFeedForward, RotaryAngles, RotaryPositions, SelfAttention};
 
 /// Deviation of the class token and of learned positions before training, as in ViT.
 const INITIAL_DEVIATION: f64 = 0.02;
@@ -182,7 +182,7 @@ struct Block {
     attention_norm: Norm,
     attention: SelfAttention,
     feed_forward_norm: Norm,
-    feed_forward: FeedForward,
+    feed_forward: BlockFeedForward,
 }
 
 impl Block {
@@ -191,7 +191,7 @@ impl Block {
             attention_norm: Norm::new(config, device),
             attention: SelfAttention::new(config.hidden_size, config.num_heads, device),
             feed_forward_norm: Norm::new(config, device),
-            feed_forward: FeedForward::new(config, device),
+            feed_forward: BlockFeedForward::new(config, device),
         }
     }
 
@@ -204,51 +204,8 @@ impl Block {
         observer: &mut AttentionObserver<'_>,
     ) -> Tensor<3> {
         let normed = self.attention_norm.forward(input.clone());
-        let hidden = input + self.attention.forward(normed, angles, number, observer);
+        let hidden = input + self.attention.forward(normed, angles, None, number, observer);
         hidden.clone() + self.feed_forward.forward(self.feed_forward_norm.forward(hidden))
-    }
-}
-
-/// Attention of every token with every token. Positions rotate the projected queries and keys.
-#[derive(Module, Debug)]
-struct SelfAttention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
-    num_heads: usize,
-}
-
-impl SelfAttention {
-    fn new(dim: usize, num_heads: usize, device: &Device) -> Self {
-        let linear = || LinearConfig::new(dim, dim).init(device);
-        Self { query: linear(), key: linear(), value: linear(), output: linear(), num_heads }
-    }
-
-    /// `[batch, tokens, dim]` in and out.
-    fn forward(
-        &self,
-        input: Tensor<3>,
-        angles: Option<&RotaryAngles>,
-        layer: usize,
-        observer: &mut AttentionObserver<'_>,
-    ) -> Tensor<3> {
-        let [batch, num_tokens, dim] = input.dims();
-        let split = |projected: Tensor<3>| projected.reshape([batch, num_tokens, self.num_heads, dim / self.num_heads]);
-        let rotate = |heads: Tensor<4>| match angles {
-            Some(angles) => angles.rotate(heads),
-            None => heads,
-        };
-        // [batch, tokens, heads, head_dim] -> [batch, heads, tokens, head_dim]
-        let attended = scaled_dot_product_attention(
-            rotate(split(self.query.forward(input.clone()))).swap_dims(1, 2),
-            rotate(split(self.key.forward(input.clone()))).swap_dims(1, 2),
-            split(self.value.forward(input)).swap_dims(1, 2),
-            None,
-            layer,
-            observer,
-        );
-        self.output.forward(attended.swap_dims(1, 2).reshape([batch, num_tokens, dim]))
     }
 }
 
@@ -277,26 +234,16 @@ impl Norm {
 }
 
 #[derive(Module, Debug)]
-enum FeedForward {
-    Gelu(GeluFeedForward),
+enum BlockFeedForward {
+    Gelu(FeedForward),
     Gated(GatedFeedForward),
 }
 
-/// Linear, GELU, Linear.
-#[derive(Module, Debug)]
-struct GeluFeedForward {
-    expand: Linear,
-    contract: Linear,
-}
-
-impl FeedForward {
+impl BlockFeedForward {
     fn new(config: &Vit1dConfig, device: &Device) -> Self {
         let (hidden_size, intermediate_size) = (config.hidden_size, config.intermediate_size);
         match config.feed_forward {
-            Vit1dFeedForward::Gelu => Self::Gelu(GeluFeedForward {
-                expand: LinearConfig::new(hidden_size, intermediate_size).init(device),
-                contract: LinearConfig::new(intermediate_size, hidden_size).init(device),
-            }),
+            Vit1dFeedForward::Gelu => Self::Gelu(FeedForward::new(hidden_size, intermediate_size, device)),
             Vit1dFeedForward::Gated => Self::Gated(GatedFeedForward::new(hidden_size, intermediate_size, device)),
         }
     }
@@ -304,7 +251,7 @@ impl FeedForward {
     /// `[batch, tokens, hidden_size]` in and out.
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
         match self {
-            Self::Gelu(GeluFeedForward { expand, contract }) => contract.forward(gelu(expand.forward(input))),
+            Self::Gelu(feed_forward) => feed_forward.forward(input),
             Self::Gated(feed_forward) => feed_forward.forward(input),
         }
     }

@@ -16,7 +16,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::gelu;
-use crate::device::is_plain_processor;
+use crate::device::is_cpu_without_autodiff;
 
 /// Sizes of a front end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,7 +158,7 @@ struct StridedConvolution {
 impl StridedConvolution {
     /// `[batch, frames, input]` -> `[batch, (frames - kernel) / stride + 1, output]`.
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        if is_plain_processor(&input.device()) { self.multiply_windows(input) } else { self.convolve(input) }
+        if is_cpu_without_autodiff(&input.device()) { self.multiply_windows(input) } else { self.convolve(input) }
     }
 
     /// As one matrix product of overlapping windows.

@@ -5,11 +5,11 @@
 //! norm after every residual sum, the exact GELU, learned positions that begin after the number of the padding token.
 
 use burn::module::Module;
-use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig};
 use burn::tensor::{Bool, Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{AttentionObserver, gelu, scaled_dot_product_attention};
+use super::{AttentionObserver, NormPlacement, TransformerConfig, TransformerLayer};
 
 /// Sizes of an XLM-RoBERTa.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,29 +40,45 @@ impl XlmRobertaConfig {
     pub fn maximum_tokens(&self) -> usize {
         self.num_positions.saturating_sub(self.padding_token + 1)
     }
+
+    /// The layers, which are those of BERT.
+    fn transformer(&self) -> TransformerConfig {
+        TransformerConfig {
+            hidden_size: self.hidden_size,
+            num_layers: self.num_layers,
+            num_heads: self.num_heads,
+            intermediate_size: self.intermediate_size,
+            layer_norm_epsilon: self.layer_norm_epsilon,
+            norm_placement: NormPlacement::After,
+            deep_norm: false,
+        }
+    }
 }
 
 /// Tokens to vectors.
 #[derive(Module, Debug)]
 pub struct XlmRoberta {
-    words: Embedding,
+    token_embeddings: Embedding,
     positions: Embedding,
     token_types: Embedding,
     embedding_norm: LayerNorm,
-    layers: Vec<XlmRobertaLayer>,
+    layers: Vec<TransformerLayer>,
     padding_token: usize,
 }
 
 impl XlmRoberta {
     /// A network with random weights.
     pub fn new(config: &XlmRobertaConfig, device: &Device) -> Self {
+        let transformer = config.transformer();
         let embedding = |rows| EmbeddingConfig::new(rows, config.hidden_size).init(device);
         Self {
-            words: embedding(config.vocabulary_size),
+            token_embeddings: embedding(config.vocabulary_size),
             positions: embedding(config.num_positions),
             token_types: embedding(config.num_token_types),
-            embedding_norm: layer_norm(config, device),
-            layers: (0..config.num_layers).map(|_| XlmRobertaLayer::new(config, device)).collect(),
+            embedding_norm: LayerNormConfig::new(config.hidden_size)
+                .with_epsilon(config.layer_norm_epsilon)
+                .init(device),
+            layers: (0..config.num_layers).map(|_| TransformerLayer::new(&transformer, device)).collect(),
             padding_token: config.padding_token,
         }
     }
@@ -84,7 +100,7 @@ impl XlmRoberta {
     ) -> Vec<Tensor<3>> {
         let positions = position_numbers(tokens.clone(), self.padding_token);
         let token_type = self.token_types.weight.val().narrow(0, 0, 1).unsqueeze_dim::<3>(0);
-        let embedded = self.words.forward(tokens) + token_type + self.positions.forward(positions);
+        let embedded = self.token_embeddings.forward(tokens) + token_type + self.positions.forward(positions);
         let mut hidden_states = vec![self.embedding_norm.forward(embedded)];
         for (index, layer) in self.layers.iter().take(last_layer).enumerate() {
             let hidden = layer.forward(hidden_states[index].clone(), padding, index + 1, &mut observer);
@@ -107,68 +123,6 @@ impl XlmRoberta {
 fn position_numbers(tokens: Tensor<2, Int>, padding_token: usize) -> Tensor<2, Int> {
     let is_counted = tokens.not_equal_elem(padding_token as i64).int();
     is_counted.clone().cumsum(1) * is_counted + padding_token as i64
-}
-
-fn layer_norm(config: &XlmRobertaConfig, device: &Device) -> LayerNorm {
-    LayerNormConfig::new(config.hidden_size).with_epsilon(config.layer_norm_epsilon).init(device)
-}
-
-/// Attention, norm, feed-forward, norm.
-#[derive(Module, Debug)]
-struct XlmRobertaLayer {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    attention_output: Linear,
-    attention_norm: LayerNorm,
-    expand: Linear,
-    contract: Linear,
-    output_norm: LayerNorm,
-    num_heads: usize,
-}
-
-impl XlmRobertaLayer {
-    fn new(config: &XlmRobertaConfig, device: &Device) -> Self {
-        let dim = config.hidden_size;
-        let square = || LinearConfig::new(dim, dim).init(device);
-        Self {
-            query: square(),
-            key: square(),
-            value: square(),
-            attention_output: square(),
-            attention_norm: layer_norm(config, device),
-            expand: LinearConfig::new(dim, config.intermediate_size).init(device),
-            contract: LinearConfig::new(config.intermediate_size, dim).init(device),
-            output_norm: layer_norm(config, device),
-            num_heads: config.num_heads,
-        }
-    }
-
-    /// `[batch, tokens, hidden_size]` in and out; `padding` is `[batch, tokens]`.
-    fn forward(
-        &self,
-        input: Tensor<3>,
-        padding: Option<&Tensor<2, Bool>>,
-        number: usize,
-        observer: &mut AttentionObserver<'_>,
-    ) -> Tensor<3> {
-        let [batch, tokens, dim] = input.dims();
-        let head_shape = [batch, tokens, self.num_heads, dim / self.num_heads];
-        // [batch, tokens, dim] -> [batch, heads, tokens, head_dim]
-        let heads = |linear: &Linear| linear.forward(input.clone()).reshape(head_shape).swap_dims(1, 2);
-        let attended = scaled_dot_product_attention(
-            heads(&self.query),
-            heads(&self.key),
-            heads(&self.value),
-            padding,
-            number,
-            observer,
-        );
-        let attended = self.attention_output.forward(attended.swap_dims(1, 2).reshape([batch, tokens, dim]));
-        let hidden = self.attention_norm.forward(attended + input);
-        let changed = self.contract.forward(gelu(self.expand.forward(hidden.clone())));
-        self.output_norm.forward(changed + hidden)
-    }
 }
 
 #[cfg(test)]
