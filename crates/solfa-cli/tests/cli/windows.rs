@@ -1,6 +1,8 @@
 //! How recordings are cut.
 
-use crate::common::{Stored, Workplace, tiny_muq, with_status};
+use predicates::str::contains;
+
+use crate::common::{Stored, Workplace, fixture, tiny_muq, with_status};
 
 fn frames(workplace: &Workplace, arguments: &str) -> Vec<f32> {
     workplace
@@ -49,5 +51,28 @@ fn what_was_done_is_part_of_the_space() {
         let space = Stored::read(&workplace.path("out.safetensors")).metadata["space_id"].clone();
         assert!(!spaces.contains(&space), "{options}");
         spaces.push(space);
+    }
+}
+
+/// MERT gives no frame for the last 80 samples of a window: windows overlap by themselves, and one that cannot is refused.
+#[test]
+fn no_frame_is_missing_where_convolutions_are_not_padded() {
+    let workplace = Workplace::new();
+    workplace.song("a.wav", 3.3, 1);
+    let mert = fixture("golden/mert-95m-tiny");
+    let run = |arguments: &str| {
+        let mut command =
+            workplace.solfa(&format!("embed --layers last --pool none -o out.npy a.wav {arguments} --model"));
+        command.arg(&mert).assert()
+    };
+    for windows in ["", "--window 1", "--window 1 --hop 0.5"] {
+        run(windows).success().stdout(contains("247 x 32"));
+    }
+    for (windows, message) in [
+        ("--window 1 --hop 1", "leave frames out: the encoder gives none for the last 3.3 ms of a window"),
+        ("--window 1 --hop 2", "is longer than the window"),
+        ("--window 0.02", "too short for the encoder"),
+    ] {
+        run(windows).code(2).stderr(contains(message));
     }
 }
