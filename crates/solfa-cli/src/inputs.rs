@@ -308,7 +308,10 @@ pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
         let position = error.utf8_error().valid_up_to();
         anyhow!("{}: expected text in UTF-8, found another byte at position {position}", path.display())
     })?;
-    Ok(text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned))
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
 }
 
 #[cfg(test)]

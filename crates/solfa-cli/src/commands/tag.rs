@@ -65,20 +65,19 @@ pub(crate) fn run(arguments: &TagArguments) -> anyhow::Result<Outcome> {
     let plan = arguments.windows.plan(audio.spec())?;
     let label_vectors = label_vectors(&text, &prompts_of_labels, arguments.alone)?;
     let Inputs { recordings, failed } = inputs;
+    let paths: Vec<PathBuf> = recordings.into_iter().map(|recording| recording.path).collect();
     let mut visitor = Tagging {
-        paths: recordings.into_iter().map(|recording| recording.path).collect(),
+        paths: &paths,
         names: labels.labels().iter().map(|label| label.name().to_owned()).collect(),
         label_vectors,
         scale,
         top: arguments.top.unwrap_or(usize::MAX),
-        progress: Progress::new(0),
+        progress: Progress::new(paths.len()),
         tagged: Vec::new(),
     };
-    visitor.progress = Progress::new(visitor.paths.len());
     for failed in failed {
         visitor.fail(failed.path, &failed.error);
     }
-    let paths: Vec<PathBuf> = visitor.paths.clone();
     let pipeline = Pipeline {
         encoder: &audio,
         plan,
@@ -153,8 +152,8 @@ fn label_vectors(text: &TextEncoder, prompts: &[Vec<String>], alone: bool) -> an
 }
 
 /// Takes each recording's vector to its tags.
-struct Tagging {
-    paths: Vec<PathBuf>,
+struct Tagging<'run> {
+    paths: &'run [PathBuf],
     names: Vec<String>,
     label_vectors: Vec<Vec<f32>>,
     /// For shares that sum to 1, by how much cosines are scaled first.
@@ -164,7 +163,7 @@ struct Tagging {
     tagged: Vec<Tagged>,
 }
 
-impl Tagging {
+impl Tagging<'_> {
     fn tags(&self, collector: FrameCollector) -> anyhow::Result<Vec<Tag>> {
         let layers = collector.finish().context("the recording gives no vector")?;
         let Some(ExtractedContent::Pooled(vector)) = layers.into_iter().next().map(|layer| layer.content) else {
@@ -190,7 +189,7 @@ impl Tagging {
     }
 }
 
-impl RecordingVisitor for Tagging {
+impl RecordingVisitor for Tagging<'_> {
     type Sink = FrameCollector;
 
     fn open(&mut self, _index: usize, layers: &[StitchedLayer]) -> io::Result<FrameCollector> {

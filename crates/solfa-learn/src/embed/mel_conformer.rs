@@ -2,11 +2,11 @@
 
 use burn::tensor::{Device, Tensor};
 use solfa_signal::audio::Waveform;
-use solfa_signal::encoder::{Encoder, EncoderSpec, LayerSpec, Tail, sha256_hex};
+use solfa_signal::encoder::{Encoder, EncoderSpec, Tail, sha256_hex};
 use solfa_signal::features::MelSpectrogram;
 
 use super::mel::{MelFrames, mel_of_clips};
-use super::network::{HiddenState, Network};
+use super::network::{HiddenState, Network, layer_specs};
 use crate::checkpoint::MelConformerModel;
 use crate::model::AttentionObserver;
 
@@ -55,11 +55,13 @@ impl Network for MelConformerModel {
         let mel = self.mel.spec();
         let config = &self.config;
         let hop_samples = mel.layers[0].hop_samples * config.time_strides.iter().product::<usize>();
-        let layers = (0..=config.conformer.num_layers).map(|number| LayerSpec {
-            name: if number == 0 { "front end".into() } else { format!("conformer layer {number}") },
-            dim: config.conformer.hidden_size,
+        let layers = layer_specs(
+            "front end",
+            "conformer layer",
+            config.conformer.num_layers,
+            config.conformer.hidden_size,
             hop_samples,
-        });
+        );
         let identity = format!(
             "{} {NUMERICS_VERSION}\nmel={}\nmean={}\ndeviation={}\nconfig={config:?}\nweights={}\n",
             self.name, mel.identity, self.mel_mean, self.mel_deviation, self.weights_sha256
@@ -69,7 +71,7 @@ impl Network for MelConformerModel {
             identity: sha256_hex(identity),
             weights_sha256: Some(self.weights_sha256.clone()),
             sample_rate: mel.sample_rate,
-            layers: layers.collect(),
+            layers,
             minimum_samples: mel.minimum_samples,
             maximum_samples: None,
             clip_samples: None,

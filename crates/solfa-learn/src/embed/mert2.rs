@@ -2,10 +2,10 @@
 
 use burn::tensor::{Device, Tensor};
 use solfa_signal::audio::Waveform;
-use solfa_signal::encoder::{Encoder, EncoderSpec, LayerSpec, Tail, sha256_hex};
+use solfa_signal::encoder::{Encoder, EncoderSpec, Tail, sha256_hex};
 
 use super::mel::{MelFrames, mel_of_clips};
-use super::network::{HiddenState, Network};
+use super::network::{HiddenState, Network, layer_specs};
 use crate::checkpoint::Mert2Model;
 use crate::model::AttentionObserver;
 
@@ -35,11 +35,7 @@ impl Network for Mert2Model {
         let mel = self.mel.spec();
         let config = &self.config;
         let hop_samples = config.subsampling.reduction() * mel.layers[0].hop_samples;
-        let layers = (0..=config.num_layers).map(|number| LayerSpec {
-            name: if number == 0 { "subsampling".into() } else { format!("conformer layer {number}") },
-            dim: config.hidden_size,
-            hop_samples,
-        });
+        let layers = layer_specs("subsampling", "conformer layer", config.num_layers, config.hidden_size, hop_samples);
         let identity = format!(
             "mert2 {NUMERICS_VERSION}\nmel={}\nconfig={config:?}\nweights={}\n",
             mel.identity, self.weights_sha256
@@ -49,7 +45,7 @@ impl Network for Mert2Model {
             identity: sha256_hex(identity),
             weights_sha256: Some(self.weights_sha256.clone()),
             sample_rate: mel.sample_rate,
-            layers: layers.collect(),
+            layers,
             minimum_samples: mel.minimum_samples.max(hop_samples),
             maximum_samples: None,
             clip_samples: None,

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use burn::tensor::{Device, Tensor};
 use solfa_signal::audio::Waveform;
 use solfa_signal::encoder::{
-    AttentionMaps, EncodeError, Encoder, EncoderSpec, LayerBatch, LayerChoice, LayerFrames, check_clips, check_finite,
+    AttentionMaps, EncodeError, Encoder, EncoderSpec, LayerBatch, LayerChoice, LayerFrames, LayerSpec, check_clips,
+    check_finite,
 };
 use solfa_signal::frames::Frames;
 
@@ -41,6 +42,18 @@ impl From<Tensor<3>> for HiddenState {
     fn from(frames: Tensor<3>) -> Self {
         Self { frames, class_token: None }
     }
+}
+
+/// The layers of a network whose layers all have one width and rate: `input`, then `layer 1`, `layer 2` and so on.
+pub(super) fn layer_specs(
+    input: &str,
+    layer: &str,
+    num_layers: usize,
+    dim: usize,
+    hop_samples: usize,
+) -> Vec<LayerSpec> {
+    let name = |number: usize| if number == 0 { input.to_owned() } else { format!("{layer} {number}") };
+    (0..=num_layers).map(|number| LayerSpec { name: name(number), dim, hop_samples }).collect()
 }
 
 /// A network on a device, as an [`Encoder`].

@@ -2,10 +2,10 @@
 
 use burn::tensor::{Device, Tensor};
 use solfa_signal::audio::Waveform;
-use solfa_signal::encoder::{Encoder, EncoderSpec, LayerSpec, Tail, sha256_hex};
+use solfa_signal::encoder::{Encoder, EncoderSpec, Tail, sha256_hex};
 
 use super::mel::{MelFrames, mel_of_clips};
-use super::network::{HiddenState, Network};
+use super::network::{HiddenState, Network, layer_specs};
 use crate::checkpoint::Vit1dModel;
 use crate::model::AttentionObserver;
 
@@ -44,11 +44,13 @@ impl Network for Vit1dModel {
     fn encoder_spec(&self) -> EncoderSpec {
         let mel = self.mel.spec();
         let config = &self.config;
-        let layers = (0..=config.network.num_layers).map(|number| LayerSpec {
-            name: if number == 0 { "input".into() } else { format!("block {number}") },
-            dim: config.network.hidden_size,
-            hop_samples: mel.layers[0].hop_samples,
-        });
+        let layers = layer_specs(
+            "input",
+            "block",
+            config.network.num_layers,
+            config.network.hidden_size,
+            mel.layers[0].hop_samples,
+        );
         let identity = format!(
             "vit1d {NUMERICS_VERSION}\nmel={}\nmean={}\ndeviation={}\nconfig={:?}\nweights={}\n",
             mel.identity, config.mel_mean, config.mel_deviation, config.network, self.weights_sha256
@@ -58,7 +60,7 @@ impl Network for Vit1dModel {
             identity: sha256_hex(identity),
             weights_sha256: Some(self.weights_sha256.clone()),
             sample_rate: mel.sample_rate,
-            layers: layers.collect(),
+            layers,
             minimum_samples: mel.minimum_samples,
             maximum_samples: config.maximum_samples(),
             clip_samples: None,

@@ -2,9 +2,9 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use solfa_signal::audio::Waveform;
-use solfa_signal::encoder::{Encoder, EncoderSpec, LayerSpec, Tail, sha256_hex};
+use solfa_signal::encoder::{Encoder, EncoderSpec, Tail, sha256_hex};
 
-use super::network::{HiddenState, Network};
+use super::network::{HiddenState, Network, layer_specs};
 use crate::checkpoint::WaveformTransformerModel;
 use crate::model::AttentionObserver;
 
@@ -61,11 +61,8 @@ impl Network for WaveformTransformerModel {
         let transformer = &self.config.transformer;
         let hop_samples = frontend.hop_samples();
         let receptive_samples = frontend.receptive_samples();
-        let layers = (0..=transformer.num_layers).map(|number| LayerSpec {
-            name: if number == 0 { "front end".into() } else { format!("transformer layer {number}") },
-            dim: transformer.hidden_size,
-            hop_samples,
-        });
+        let layers =
+            layer_specs("front end", "transformer layer", transformer.num_layers, transformer.hidden_size, hop_samples);
         let cqt = self.cqt.as_ref().map_or("none", |cqt| &cqt.spec().identity);
         let identity = format!(
             "{} {NUMERICS_VERSION}\nrate={}\nnormalized={}\ncqt={cqt}\nconfig={:?}\nweights={}\n",
@@ -76,7 +73,7 @@ impl Network for WaveformTransformerModel {
             identity: sha256_hex(identity),
             weights_sha256: Some(self.weights_sha256.clone()),
             sample_rate: self.sample_rate,
-            layers: layers.collect(),
+            layers,
             minimum_samples: receptive_samples,
             maximum_samples: None,
             clip_samples: None,

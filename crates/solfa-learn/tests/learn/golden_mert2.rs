@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::common::weights::{StoredTensor, Tensors, copy_checkpoint, read_safetensors, write_safetensors};
-use crate::common::{GoldenTensor, clips, device, fixture, tensors};
+use crate::common::{GoldenTensor, assert_error, clips, device, fixture, tensors};
 use safetensors::Dtype;
 use serde_json::{Value, json};
 use solfa_learn::checkpoint::{Checkpoint, CheckpointError, LoadedModel, Mert2Model};
@@ -183,12 +183,7 @@ fn outputs(path: &Path) -> LayerBatch {
 /// Checks that loading fails, with a message that has all these parts in it.
 #[track_caller]
 fn assert_refused(path: &Path, parts: &[&str]) -> CheckpointError {
-    let Err(error) = try_load(path) else { panic!("{path:?} was loaded; expected an error with {parts:?}") };
-    let message = error.to_string();
-    for part in parts {
-        assert!(message.contains(part), "`{part}` is not in: {message}");
-    }
-    error
+    assert_error(try_load(path), parts)
 }
 
 #[test]

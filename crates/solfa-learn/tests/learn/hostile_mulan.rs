@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use crate::common::weights::{StoredTensor, Tensors, read_safetensors, write_safetensors};
-use crate::common::{device, fixture};
+use crate::common::{assert_error, device, fixture};
 use serde_json::{Value, json};
 use solfa_learn::checkpoint::{Checkpoint, CheckpointError, FindModel, LoadedModel, MulanModel, Tower};
 use solfa_learn::embed::TextError;
@@ -39,12 +39,7 @@ fn try_load(path: &Path) -> Result<MulanModel, CheckpointError> {
 /// Checks that loading fails, with a message that has all these parts in it.
 #[track_caller]
 fn assert_refused(path: &Path, parts: &[&str]) -> CheckpointError {
-    let Err(error) = try_load(path) else { panic!("{path:?} was loaded; expected an error with {parts:?}") };
-    let message = error.to_string();
-    for part in parts {
-        assert!(message.contains(part), "`{part}` is not in: {message}");
-    }
-    error
+    assert_error(try_load(path), parts)
 }
 
 /// The golden checkpoint with a changed JSON file.

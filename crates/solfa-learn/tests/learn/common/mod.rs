@@ -66,3 +66,14 @@ pub(crate) fn clips(inputs: &HashMap<String, GoldenTensor>, sample_rate: u32) ->
     let wav = &inputs["wav"];
     (0..wav.shape[0]).map(|item| Waveform::new(wav.item(item).to_vec(), sample_rate)).collect()
 }
+
+/// Checks that loading failed, with a message that has all these parts in it.
+#[track_caller]
+pub(crate) fn assert_error<T>(result: Result<T, CheckpointError>, parts: &[&str]) -> CheckpointError {
+    let Err(error) = result else { panic!("loaded; expected an error with {parts:?}") };
+    let message = error.to_string();
+    for part in parts {
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
+    error
+}
