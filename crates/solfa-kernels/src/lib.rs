@@ -1,0 +1,24 @@
+//! The arithmetic of neural networks on processors, faster than a general framework because it knows what music encoders
+//! need: weights that never change, packed once; products whose last step is the next operation; no memory asked for
+//! after the first pass.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`memory`] | aligned buffers, and a stock of them to borrow from |
+//! | [`product`] | windows of frames times packed weights: linear layers and convolutions |
+//!
+//! Every kernel is chosen at run time for the [`InstructionSet`] of the processor, and every one has a plain version that
+//! any processor runs. `unsafe` stands here and nowhere else in the project's arithmetic: what a public function is given
+//! is checked before a pointer is made of it.
+//!
+//! This crate must not know: tensors, files, models.
+
+mod instruction_set;
+pub mod memory;
+pub mod product;
+mod simd;
+#[cfg(test)]
+mod testing;
+
+pub use instruction_set::InstructionSet;
+pub use product::{Arithmetic, Precision};

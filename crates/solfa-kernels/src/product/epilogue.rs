@@ -1,0 +1,157 @@
+//! What follows a product while its result is in the cache.
+#![allow(unsafe_code, reason = "vector code on pointers: see the SAFETY comments")]
+
+use super::{PANEL_COLUMNS, PackedMatrix};
+use crate::InstructionSet;
+use crate::simd::{Operation, Simd, dispatch, gelu, sigmoid, silu};
+
+/// A function of every value of a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// The value itself.
+    None,
+    /// `max(x, 0)`
+    Relu,
+    /// `x / (1 + e ^ -x)`
+    Silu,
+    /// `x Phi(x)`
+    Gelu,
+    /// A gated linear unit: `x / (1 + e ^ -gate)`, for weights of [`PackedMatrix::pack_gated`] and only for them.
+    GatedSigmoid,
+}
+
+/// Where what the output held before is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Residual {
+    /// Nowhere.
+    None,
+    /// Before the activation.
+    BeforeActivation,
+    /// Last of all.
+    Last,
+}
+
+/// `activation(product + bias) * scale`, and a residual.
+#[derive(Clone, Copy, Debug)]
+pub struct Epilogue<'a> {
+    /// One value a column; not with a gated linear unit.
+    pub bias: Option<&'a [f32]>,
+    /// Of every value.
+    pub activation: Activation,
+    /// Multiplied with what the activation gives.
+    pub scale: f32,
+    /// What the output held.
+    pub residual: Residual,
+}
+
+impl Default for Epilogue<'_> {
+    /// The product itself.
+    fn default() -> Self {
+        Self { bias: None, activation: Activation::None, scale: 1.0, residual: Residual::None }
+    }
+}
+
+impl Epilogue<'_> {
+    /// # Panics
+    /// If it does not fit the weights.
+    pub(super) fn check(&self, weights: &PackedMatrix) {
+        if let Some(bias) = self.bias {
+            assert_eq!(bias.len(), weights.columns(), "one bias a column");
+        }
+        let is_gated = self.activation == Activation::GatedSigmoid;
+        assert_eq!(is_gated, weights.is_gated(), "gates need weights that were packed for them");
+        assert!(!is_gated || self.bias.is_none(), "a gated linear unit has no bias here");
+    }
+
+    /// Brings the sums of a strip and a panel to their place.
+    ///
+    /// # Safety
+    /// `output` is valid for the panel's columns of `rows` rows, `row_pitch` apart, and nobody else uses them.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one place, known only here")]
+    pub(super) unsafe fn finish(
+        &self,
+        set: InstructionSet,
+        sums: &[f32],
+        rows: usize,
+        weights: &PackedMatrix,
+        panel: usize,
+        output: *mut f32,
+        row_pitch: usize,
+    ) {
+        let first_column = panel * weights.panel_columns();
+        let columns = weights.panel_columns().min(weights.columns() - first_column);
+        let bias = self.bias.map_or(&[][..], |bias| &bias[first_column..first_column + columns]);
+        let sums = &sums[..rows * PANEL_COLUMNS];
+        // SAFETY: the column lies within the row.
+        let output = unsafe { output.add(first_column) };
+        dispatch(set, Finish { epilogue: self, sums, bias, columns, output, row_pitch });
+    }
+}
+
+struct Finish<'a> {
+    epilogue: &'a Epilogue<'a>,
+    sums: &'a [f32],
+    /// As many as columns, or none.
+    bias: &'a [f32],
+    columns: usize,
+    output: *mut f32,
+    row_pitch: usize,
+}
+
+impl Operation for Finish<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: `Epilogue::finish` says what the pointers are valid for.
+        unsafe {
+            match self.epilogue.activation {
+                Activation::None => self.rows::<S>(|value, _| value),
+                Activation::Relu => self.rows::<S>(|value, _| S::at_least(value, S::splat(0.0))),
+                Activation::Silu => self.rows::<S>(|value, _| silu::<S>(value)),
+                Activation::Gelu => self.rows::<S>(|value, _| gelu::<S>(value)),
+                Activation::GatedSigmoid => self.rows::<S>(|value, gate| S::mul(value, sigmoid::<S>(S::load(gate)))),
+            }
+        }
+    }
+}
+
+impl Finish<'_> {
+    #[inline(always)]
+    unsafe fn rows<S: Simd>(&self, activation: impl Fn(S::Vector, *const f32) -> S::Vector) {
+        let Epilogue { scale, residual, .. } = *self.epilogue;
+        for (row, sums) in self.sums.chunks_exact(PANEL_COLUMNS).enumerate() {
+            let mut column = 0;
+            while column < self.columns {
+                let count = (self.columns - column).min(S::LANES);
+                // SAFETY: a row of sums has all columns of a panel, which is a multiple of the lanes; the output and the
+                // bias are touched for `count` columns only.
+                unsafe {
+                    let place = self.output.add(row * self.row_pitch + column);
+                    let sum = sums.as_ptr().add(column);
+                    let gate = sum.add(PANEL_COLUMNS / 2);
+                    let mut value = S::load(sum);
+                    if !self.bias.is_empty() {
+                        value = S::add(value, S::load_first(self.bias.as_ptr().add(column), count));
+                    }
+                    if residual == Residual::BeforeActivation {
+                        value = S::add(value, S::load_first(place, count));
+                    }
+                    value = activation(value, gate);
+                    if scale != 1.0 {
+                        value = S::mul(value, S::splat(scale));
+                    }
+                    if residual == Residual::Last {
+                        value = S::add(value, S::load_first(place, count));
+                    }
+                    if count == S::LANES {
+                        S::store(place, value);
+                    } else {
+                        S::store_first(place, value, count);
+                    }
+                }
+                column += S::LANES;
+            }
+        }
+    }
+}

@@ -1,0 +1,767 @@
+//! Windows of frames times a packed matrix.
+//!
+//! One loop serves linear layers and convolutions. The rows of the left operand are *windows* into memory that may
+//! overlap ([`Windows`]), so that a convolution needs no copy of its input; the right operand, the weights, is packed once
+//! in the order its kernel reads ([`PackedMatrix`]); and what follows the product (bias, activation, residual) is done
+//! while the result is in the cache ([`Epilogue`]).
+//!
+//! What multiplies is a kernel of the instruction set: a strip of some rows times a panel of 32 columns. See Goto and
+//! van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication", for the blocking around it.
+#![allow(unsafe_code, reason = "kernels work on pointers into slices that were checked here: see the SAFETY comments")]
+
+#[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
+mod bf16_dot;
+mod epilogue;
+mod fma;
+mod operand;
+mod packed;
+
+pub use epilogue::{Activation, Epilogue, Residual};
+pub use packed::PackedMatrix;
+
+use rayon::prelude::*;
+
+use self::operand::{Operand, OperandFormat, OperandView};
+use crate::InstructionSet;
+use crate::memory::borrow;
+
+/// Columns of a panel, and of what a kernel multiplies at a time.
+pub(crate) const PANEL_COLUMNS: usize = 32;
+
+/// The type of numbers that weights are kept in and products are made of. Sums are always single precision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Single precision. Where matrix tiles are all bfloat16 (AMX), a number is the sum of two of them and a product that
+    /// of three: 16 bits of mantissa, relative errors of a few millionths, like those of a Winograd convolution.
+    F32,
+    /// bfloat16: 8 bits of mantissa.
+    Bf16,
+}
+
+/// How a machine multiplies: chosen once, at run time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arithmetic {
+    set: InstructionSet,
+    precision: Precision,
+}
+
+impl Arithmetic {
+    /// The fastest way of this processor.
+    pub fn new(precision: Precision) -> Self {
+        Self { set: InstructionSet::best(), precision }
+    }
+
+    /// With the instructions of `set`, or the richest that this processor has if that is less.
+    pub fn with_instructions(set: InstructionSet, precision: Precision) -> Self {
+        Self { set: set.min(InstructionSet::best()), precision }
+    }
+
+    /// The instructions that are used.
+    pub fn instruction_set(self) -> InstructionSet {
+        self.set
+    }
+
+    /// The type of weights.
+    pub fn precision(self) -> Precision {
+        self.precision
+    }
+
+    fn kernel(self) -> Kernel {
+        match (self.set, self.precision) {
+            #[cfg(target_arch = "x86_64")]
+            (InstructionSet::Amx, Precision::F32) => amx::SPLIT,
+            #[cfg(target_arch = "x86_64")]
+            (InstructionSet::Amx, Precision::Bf16) => amx::BF16,
+            #[cfg(target_arch = "x86_64")]
+            (InstructionSet::Avx512Bf16, Precision::Bf16) => bf16_dot::KERNEL,
+            (set, precision) => fma::kernel(set, precision),
+        }
+    }
+}
+
+/// A way to multiply a strip of rows with a panel of columns, and the sizes that suit it.
+#[derive(Clone, Copy)]
+struct Kernel {
+    set: InstructionSet,
+    /// How the left operand lies in memory.
+    operand: OperandFormat,
+    /// How the packed weights lie in memory.
+    packed: packed::Format,
+    /// Inputs (`k`) of one step.
+    step_inputs: usize,
+    /// Rows that one call takes at most. Memory behind the last row of a strip is read, up to this many rows.
+    strip_rows: usize,
+    /// Whether strips of equal height suit it better than full ones and a rest.
+    has_even_strips: bool,
+    /// Rows that are worked on while they lie in the second-level cache.
+    block_rows: usize,
+    /// Inputs of that many rows that fit into that cache.
+    block_inputs: usize,
+    /// Inputs of a panel that fit into the first-level cache.
+    chunk_inputs: usize,
+    /// Whether it needs [`ConfiguredTiles`].
+    uses_tiles: bool,
+    /// The strip itself.
+    multiply: unsafe fn(&Strip),
+}
+
+/// What a kernel's strip is given.
+struct Strip {
+    rows: usize,
+    steps: usize,
+    /// First row of the left operand, and bytes from one row to the next.
+    left: *const u8,
+    left_pitch: usize,
+    /// Bytes from a value to its low part, where values are split.
+    left_low: usize,
+    /// First step of the panel; a step has [`packed::Format::step_bytes`].
+    right: *const u8,
+    /// `[rows, PANEL_COLUMNS]`
+    sums: *mut f32,
+    /// Whether the product is added to what `sums` hold.
+    accumulates: bool,
+    /// What is needed next: fetched into the cache on the way, this many lines in every step.
+    upcoming: *const u8,
+    upcoming_lines: usize,
+}
+
+/// The rows of a left operand: groups of windows of `taps` stretches each. Value `i` of stretch `t` of row `r` of group `g`
+/// is `values[g * group_pitch + r * row_pitch + t * tap_pitch + i]`.
+///
+/// - A matrix `[rows, inputs]` is one group of one tap: [`matrix`](Self::matrix).
+/// - A convolution over frames `[frames, channels]` is one group, whose rows overlap: [`frames`](Self::frames).
+/// - A 3x3 convolution over an image `[time, bands, channels]` has a group for every time step of its output, a row for
+///   every band, and a tap for every one of the three time steps that it sees.
+#[derive(Clone, Copy, Debug)]
+pub struct Windows<'a> {
+    /// Where the windows lie.
+    pub values: &'a [f32],
+    /// Groups.
+    pub num_groups: usize,
+    /// Rows of every group.
+    pub group_rows: usize,
+    /// Values from one group to the next.
+    pub group_pitch: usize,
+    /// Values from one row to the next.
+    pub row_pitch: usize,
+    /// Stretches of every row.
+    pub taps: usize,
+    /// Values from one stretch to the next.
+    pub tap_pitch: usize,
+    /// Length of a stretch.
+    pub tap_inputs: usize,
+}
+
+impl<'a> Windows<'a> {
+    /// The rows of a matrix `[rows, inputs]`.
+    pub fn matrix(values: &'a [f32], inputs: usize) -> Self {
+        Self::frames(values, values.len() / inputs.max(1), inputs, inputs)
+    }
+
+    /// `num_rows` windows of `inputs` values, one every `row_pitch` values.
+    pub fn frames(values: &'a [f32], num_rows: usize, row_pitch: usize, inputs: usize) -> Self {
+        Self {
+            values,
+            num_groups: 1,
+            group_rows: num_rows,
+            group_pitch: 0,
+            row_pitch,
+            taps: 1,
+            tap_pitch: 0,
+            tap_inputs: inputs,
+        }
+    }
+
+    fn num_rows(&self) -> usize {
+        self.num_groups * self.group_rows
+    }
+
+    /// Values from the first that `groups` groups of `rows` rows see to behind the last.
+    fn span(&self, groups: usize, rows: usize) -> usize {
+        (groups - 1) * self.group_pitch
+            + (rows - 1) * self.row_pitch
+            + (self.taps - 1) * self.tap_pitch
+            + self.tap_inputs
+    }
+
+    /// Whether rows share values, so that they are better converted as one stretch than one by one.
+    fn overlaps(&self) -> bool {
+        self.taps > 1 || (self.group_rows > 1 && self.row_pitch < self.tap_inputs)
+    }
+}
+
+/// Where the rows of a product go: row `r` of group `g`, column `c` is `output[g * group_pitch + r * row_pitch + c]`. A
+/// slice of the output is given that begins at the first value.
+#[derive(Clone, Copy, Debug)]
+pub struct Placement {
+    /// Values from one group to the next.
+    pub group_pitch: usize,
+    /// Values from one row to the next.
+    pub row_pitch: usize,
+}
+
+/// `windows x weights`, with everything that an [`Epilogue`] says, into `output`.
+///
+/// # Panics
+/// If the windows' length is not the weights', if windows or rows reach beyond their slices, or if the rows of the output
+/// overlap.
+pub fn multiply(
+    windows: &Windows<'_>,
+    weights: &PackedMatrix,
+    epilogue: &Epilogue<'_>,
+    output: &mut [f32],
+    placement: Placement,
+) {
+    if windows.num_rows() == 0 {
+        return;
+    }
+    assert_eq!((windows.taps, windows.tap_inputs), weights.taps(), "windows and weights do not fit");
+    let columns = weights.columns();
+    epilogue.check(weights);
+    let needed = windows.span(windows.num_groups, windows.group_rows);
+    assert!(needed <= windows.values.len(), "windows see {needed} values of {}", windows.values.len());
+    let last_row = (windows.num_groups - 1) * placement.group_pitch + (windows.group_rows - 1) * placement.row_pitch;
+    assert!(last_row + columns <= output.len(), "rows need {} values of {}", last_row + columns, output.len());
+    assert!(windows.group_rows == 1 || placement.row_pitch >= columns, "rows of the output overlap");
+    assert!(
+        windows.num_groups == 1
+            || placement.group_pitch >= (windows.group_rows - 1) * placement.row_pitch + columns,
+        "groups of the output overlap"
+    );
+
+    let kernel = weights.arithmetic().kernel();
+    let job = Job { kernel, windows, weights, epilogue, output: OutputPointer(output.as_mut_ptr()), placement };
+    let tasks = job.tasks();
+    if windows.overlaps() {
+        tasks.into_par_iter().for_each(|task| {
+            let first = task.first_group * windows.group_pitch + task.first_row * windows.row_pitch;
+            let span = windows.span(task.num_groups, task.num_rows);
+            let operand = Operand::of_stretch(&kernel, windows, &windows.values[first..first + span]);
+            job.run(&task, operand.view());
+        });
+    } else {
+        let operand = Operand::of_rows(&kernel, windows);
+        tasks.into_par_iter().for_each(|task| job.run(&task, operand.view().at(task.first_group, task.first_row)));
+    }
+}
+
+/// One product.
+struct Job<'a> {
+    kernel: Kernel,
+    windows: &'a Windows<'a>,
+    weights: &'a PackedMatrix,
+    epilogue: &'a Epilogue<'a>,
+    output: OutputPointer,
+    placement: Placement,
+}
+
+/// The first value of an output of which every task writes rows and columns of its own.
+#[derive(Clone, Copy)]
+struct OutputPointer(*mut f32);
+
+// SAFETY: tasks write to places of their own, see [`Job::tasks`]; the output outlives them, because `multiply` waits.
+unsafe impl Send for OutputPointer {}
+// SAFETY: as above.
+unsafe impl Sync for OutputPointer {}
+
+/// A part of a product: rows of groups, times panels of columns.
+#[derive(Clone, Copy, Debug)]
+struct Task {
+    first_group: usize,
+    num_groups: usize,
+    first_row: usize,
+    num_rows: usize,
+    first_panel: usize,
+    num_panels: usize,
+}
+
+/// `total` as `parts` ranges whose lengths differ by one at most.
+fn even_parts(total: usize, parts: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
+    (0..parts).map(move |part| {
+        let start = total * part / parts;
+        (start, total * (part + 1) / parts - start)
+    })
+}
+
+impl Job<'_> {
+    /// Parts that cover the product without overlap: as many rows as suit the second-level cache, and so many parts that
+    /// every thread has work.
+    fn tasks(&self) -> Vec<Task> {
+        let windows = self.windows;
+        let threads = rayon::current_num_threads();
+        let block_rows = self.kernel.block_rows;
+        let whole_groups = (block_rows / windows.group_rows.max(1)).clamp(1, windows.num_groups);
+        let row_parts = windows.group_rows.div_ceil(block_rows);
+        let group_parts = windows.num_groups.div_ceil(whole_groups);
+        let num_blocks = row_parts * group_parts;
+        // The last round of blocks should keep all threads busy too.
+        let balanced = num_blocks.next_multiple_of(threads);
+        let (group_parts, row_parts) = if num_blocks < threads {
+            (group_parts, row_parts)
+        } else if group_parts > 1 {
+            (balanced.div_ceil(row_parts).min(windows.num_groups), row_parts)
+        } else {
+            let fewest_rows = self.kernel.strip_rows.min(block_rows);
+            (group_parts, balanced.min(windows.group_rows.div_ceil(fewest_rows)).max(row_parts))
+        };
+        let num_panels = self.weights.num_panels();
+        let column_parts = threads.div_ceil(group_parts * row_parts).min(num_panels).max(1);
+        let groups = even_parts(windows.num_groups, group_parts);
+        let rows = even_parts(windows.group_rows, row_parts);
+        let panels = even_parts(num_panels, column_parts);
+        groups
+            .flat_map(|groups| rows.clone().map(move |rows| (groups, rows)))
+            .flat_map(|(groups, rows)| panels.clone().map(move |panels| (groups, rows, panels)))
+            .map(|((first_group, num_groups), (first_row, num_rows), (first_panel, num_panels))| Task {
+                first_group,
+                num_groups,
+                first_row,
+                num_rows,
+                first_panel,
+                num_panels,
+            })
+            .collect()
+    }
+
+    /// Does a task, whose rows `operand` begins with.
+    fn run(&self, task: &Task, operand: OperandView<'_>) {
+        let Self { kernel, windows, weights, epilogue, output, placement } = self;
+        let strips = strips_of(kernel, task.num_rows);
+        let num_strips = task.num_groups * strips.len();
+        let chunks = Chunks::new(kernel, windows);
+        let panel_sums = num_strips * kernel.strip_rows * PANEL_COLUMNS;
+        let mut sums = borrow::<f32>(if chunks.num_rounds() > 1 { task.num_panels * panel_sums } else { panel_sums });
+        let sums_kept = chunks.num_rounds() > 1;
+        let _configured = ConfiguredTiles::new(kernel);
+        for round in 0..chunks.num_rounds() {
+            for panel in 0..task.num_panels {
+                let packed = weights.panel(task.first_panel + panel);
+                let panel_start = if sums_kept { panel * panel_sums } else { 0 };
+                let panel_sums = &mut sums[panel_start..panel_start + panel_sums];
+                for number in chunks.of_round(round) {
+                    let chunk = chunks.get(number);
+                    let upcoming = match chunks.after(number, round) {
+                        Some(next) => Some(&packed[chunks.bytes_of(next)]),
+                        None if panel + 1 < task.num_panels => {
+                            let first = chunks.of_round(round).start;
+                            Some(&weights.panel(task.first_panel + panel + 1)[chunks.bytes_of(first)])
+                        }
+                        None => None,
+                    };
+                    let mut upcoming = Upcoming::new(upcoming, num_strips * chunk.steps);
+                    let is_last = number + 1 == chunks.len();
+                    let strip_sums = panel_sums.chunks_exact_mut(kernel.strip_rows * PANEL_COLUMNS);
+                    let places = (0..task.num_groups)
+                        .flat_map(|group| strips.iter().map(move |&(row, rows)| (group, row, rows)));
+                    for ((group, row, rows), sums) in places.zip(strip_sums) {
+                        let (upcoming, upcoming_lines) = upcoming.next(chunk.steps);
+                        let strip = Strip {
+                            rows,
+                            steps: chunk.steps,
+                            left: operand.row(group, row, chunk.tap, chunk.first_step * kernel.step_inputs),
+                            left_pitch: operand.row_pitch(),
+                            left_low: operand.low_offset(),
+                            right: packed[chunks.bytes_of(number)].as_ptr(),
+                            sums: sums.as_mut_ptr(),
+                            accumulates: number > 0,
+                            upcoming,
+                            upcoming_lines,
+                        };
+                        // SAFETY: the kernel's instructions are available (`Arithmetic` sees to it). The operand has
+                        // `rows` rows of these steps, and where the kernel reads `strip_rows`, memory behind them; the
+                        // panel has these steps; the sums have `strip_rows` rows.
+                        unsafe { (kernel.multiply)(&strip) };
+                        if is_last {
+                            let place = (task.first_group + group) * placement.group_pitch
+                                + (task.first_row + row) * placement.row_pitch;
+                            // SAFETY: `multiply` has checked that all rows lie within the output; this task alone
+                            // writes these rows and columns.
+                            unsafe {
+                                epilogue.finish(
+                                    kernel.set,
+                                    sums,
+                                    rows,
+                                    weights,
+                                    task.first_panel + panel,
+                                    output.0.add(place),
+                                    placement.row_pitch,
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// First row and height of the strips of `rows` rows.
+fn strips_of(kernel: &Kernel, rows: usize) -> Vec<(usize, usize)> {
+    let count = rows.div_ceil(kernel.strip_rows);
+    if kernel.has_even_strips {
+        return even_parts(rows, count).collect();
+    }
+    (0..count).map(|strip| (strip * kernel.strip_rows, kernel.strip_rows.min(rows - strip * kernel.strip_rows))).collect()
+}
+
+/// A stretch of inputs that is multiplied in one call.
+#[derive(Clone, Copy)]
+struct Chunk {
+    tap: usize,
+    first_step: usize,
+    steps: usize,
+}
+
+/// The inputs of a product in the order they are worked on: chunks that suit the first-level cache, in rounds whose left
+/// operand suits the second-level one.
+struct Chunks {
+    chunks: Vec<Chunk>,
+    chunks_per_round: usize,
+    steps_per_tap: usize,
+    step_bytes: usize,
+}
+
+impl Chunks {
+    fn new(kernel: &Kernel, windows: &Windows<'_>) -> Self {
+        let steps_per_tap = windows.tap_inputs.div_ceil(kernel.step_inputs);
+        let chunk_steps = (kernel.chunk_inputs / kernel.step_inputs).max(1);
+        let per_tap = steps_per_tap.div_ceil(chunk_steps).max(1);
+        let chunks: Vec<Chunk> = (0..windows.taps)
+            .flat_map(|tap| {
+                even_parts(steps_per_tap, per_tap).map(move |(first_step, steps)| Chunk { tap, first_step, steps })
+            })
+            .collect();
+        // Windows that overlap are small in memory, however many inputs they have.
+        let chunks_per_round =
+            if windows.overlaps() { chunks.len() } else { (kernel.block_inputs / kernel.chunk_inputs).max(1) };
+        Self { chunks, chunks_per_round, steps_per_tap, step_bytes: kernel.packed.step_bytes() }
+    }
+
+    fn len(&self) -> usize {
+        self.chunks.len()
+    }
+
+    fn num_rounds(&self) -> usize {
+        self.chunks.len().div_ceil(self.chunks_per_round)
+    }
+
+    fn of_round(&self, round: usize) -> std::ops::Range<usize> {
+        let start = round * self.chunks_per_round;
+        start..(start + self.chunks_per_round).min(self.chunks.len())
+    }
+
+    fn get(&self, number: usize) -> Chunk {
+        self.chunks[number]
+    }
+
+    fn after(&self, number: usize, round: usize) -> Option<usize> {
+        Some(number + 1).filter(|next| self.of_round(round).contains(next))
+    }
+
+    /// Where a chunk lies in a panel.
+    fn bytes_of(&self, number: usize) -> std::ops::Range<usize> {
+        let Chunk { tap, first_step, steps } = self.chunks[number];
+        let start = (tap * self.steps_per_tap + first_step) * self.step_bytes;
+        start..start + steps * self.step_bytes
+    }
+}
+
+/// Bytes of a cache line.
+const LINE_BYTES: usize = 64;
+
+/// Memory to be fetched ahead, spread over the steps of the strips at hand: weights do not fit into the caches, and the
+/// hardware notices the next panel too late.
+struct Upcoming<'a> {
+    bytes: &'a [u8],
+    lines_per_step: usize,
+}
+
+impl<'a> Upcoming<'a> {
+    fn new(bytes: Option<&'a [u8]>, total_steps: usize) -> Self {
+        let bytes = bytes.unwrap_or_default();
+        Self { bytes, lines_per_step: bytes.len().div_ceil(LINE_BYTES).div_ceil(total_steps.max(1)) }
+    }
+
+    /// The share of the next strip.
+    fn next(&mut self, steps: usize) -> (*const u8, usize) {
+        let share = steps * self.lines_per_step * LINE_BYTES;
+        match self.bytes.split_at_checked(share) {
+            Some((now, later)) if share > 0 => {
+                self.bytes = later;
+                (now.as_ptr(), self.lines_per_step)
+            }
+            _ => (self.bytes.as_ptr(), 0),
+        }
+    }
+}
+
+/// Asks for a line of memory. Any address will do: nothing happens where there is no memory.
+#[inline(always)]
+fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: prefetching never faults.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+/// Matrix tiles are configured while this lives, for a kernel that uses them.
+struct ConfiguredTiles {
+    is_configured: bool,
+}
+
+impl ConfiguredTiles {
+    fn new(kernel: &Kernel) -> Self {
+        let is_configured = kernel.uses_tiles;
+        #[cfg(target_arch = "x86_64")]
+        if is_configured {
+            // SAFETY: a kernel that uses tiles exists only where they are available.
+            unsafe { amx::configure_tiles() };
+        }
+        Self { is_configured }
+    }
+}
+
+impl Drop for ConfiguredTiles {
+    fn drop(&mut self) {
+        #[cfg(target_arch = "x86_64")]
+        if self.is_configured {
+            // SAFETY: they were configured on this thread, which has not left `Job::run` since.
+            unsafe { amx::release_tiles() };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{arithmetics, assert_near, noise, tolerance};
+
+    /// The product as it is defined, in double precision.
+    fn composed(
+        windows: &Windows<'_>,
+        weight: impl Fn(usize, usize) -> f32,
+        weight_columns: usize,
+        epilogue: &Epilogue<'_>,
+        before: &[f32],
+        placement: Placement,
+    ) -> Vec<f32> {
+        let mut output = before.to_vec();
+        let is_gated = epilogue.activation == Activation::GatedSigmoid;
+        let columns = if is_gated { weight_columns / 2 } else { weight_columns };
+        for group in 0..windows.num_groups {
+            for row in 0..windows.group_rows {
+                let start = group * windows.group_pitch + row * windows.row_pitch;
+                let sum = |column: usize| -> f64 {
+                    (0..windows.taps * windows.tap_inputs)
+                        .map(|input| {
+                            let (tap, offset) = (input / windows.tap_inputs, input % windows.tap_inputs);
+                            let value = windows.values[start + tap * windows.tap_pitch + offset];
+                            f64::from(value) * f64::from(weight(input, column))
+                        })
+                        .sum()
+                };
+                for column in 0..columns {
+                    let place = &mut output[group * placement.group_pitch + row * placement.row_pitch + column];
+                    let mut value = sum(column) + epilogue.bias.map_or(0.0, |bias| f64::from(bias[column]));
+                    if epilogue.residual == Residual::BeforeActivation {
+                        value += f64::from(*place);
+                    }
+                    value = match epilogue.activation {
+                        Activation::None => value,
+                        Activation::Relu => value.max(0.0),
+                        Activation::Silu => value / (1.0 + (-value).exp()),
+                        Activation::Gelu => value * normal_distribution(value),
+                        Activation::GatedSigmoid => value / (1.0 + (-sum(columns + column)).exp()),
+                    };
+                    value *= f64::from(epilogue.scale);
+                    if epilogue.residual == Residual::Last {
+                        value += f64::from(*place);
+                    }
+                    *place = value as f32;
+                }
+            }
+        }
+        output
+    }
+
+    fn normal_distribution(value: f64) -> f64 {
+        let width = value / 200.0;
+        let density = |at: f64| (-0.5 * at * at).exp() / (2.0 * std::f64::consts::PI).sqrt();
+        let step = |step: i32| {
+            let start = f64::from(step) * width;
+            width / 6.0 * (density(start) + 4.0 * density(start + width / 2.0) + density(start + width))
+        };
+        0.5 + (0..200).map(step).sum::<f64>()
+    }
+
+    fn check(windows: &Windows<'_>, columns: usize, epilogue: &Epilogue<'_>, placement: Placement, name: &str) {
+        let inputs = windows.taps * windows.tap_inputs;
+        let is_gated = epilogue.activation == Activation::GatedSigmoid;
+        let weight_columns = if is_gated { 2 * columns } else { columns };
+        let weights = noise(inputs * weight_columns, 2);
+        let scale = 1.0 / (inputs as f32).sqrt();
+        let weight = |input: usize, column: usize| weights[column * inputs + input] * scale;
+        let last_row =
+            (windows.num_groups - 1) * placement.group_pitch + (windows.group_rows - 1) * placement.row_pitch;
+        let before = noise(last_row + columns + 5, 3);
+        let expected = composed(windows, weight, weight_columns, epilogue, &before, placement);
+        for arithmetic in arithmetics() {
+            let packed = if is_gated {
+                PackedMatrix::pack_gated(arithmetic, inputs, columns, weight)
+            } else {
+                PackedMatrix::pack(arithmetic, windows.taps, windows.tap_inputs, columns, weight)
+            };
+            assert_eq!((packed.inputs(), packed.columns()), (inputs, columns));
+            let mut found = before.clone();
+            multiply(windows, &packed, epilogue, &mut found, placement);
+            let name = format!("{name}, {arithmetic:?}");
+            assert_near(&name, &found, &expected, tolerance(arithmetic));
+            // What lies between and behind the rows is left alone.
+            let mut is_row = vec![false; before.len()];
+            for group in 0..windows.num_groups {
+                for row in 0..windows.group_rows {
+                    let start = group * placement.group_pitch + row * placement.row_pitch;
+                    is_row[start..start + columns].fill(true);
+                }
+            }
+            for (index, (found, before)) in found.iter().zip(&before).enumerate() {
+                assert!(is_row[index] || found == before, "{name}: value {index} was touched");
+            }
+        }
+    }
+
+    #[test]
+    fn linear_layers_of_odd_shapes() {
+        for (rows, inputs, columns) in
+            [(1, 1, 1), (7, 3, 5), (14, 32, 32), (17, 33, 31), (33, 64, 65), (50, 257, 16), (400, 40, 130), (3, 2500, 40)]
+        {
+            let values = noise(rows * inputs, 1);
+            let windows = Windows::matrix(&values, inputs);
+            let bias = noise(columns, 4);
+            let placement = Placement { group_pitch: 0, row_pitch: columns };
+            let name = format!("{rows}x{inputs}x{columns}");
+            check(&windows, columns, &Epilogue::default(), placement, &name);
+            let epilogue = Epilogue { bias: Some(&bias), scale: 0.5, residual: Residual::Last, ..Epilogue::default() };
+            check(&windows, columns, &epilogue, Placement { row_pitch: columns + 3, ..placement }, &name);
+        }
+    }
+
+    #[test]
+    fn everything_that_may_follow_a_product() {
+        let (rows, inputs, columns) = (19, 37, 45);
+        let values = noise(rows * inputs, 1);
+        let windows = Windows::matrix(&values, inputs);
+        let placement = Placement { group_pitch: 0, row_pitch: columns };
+        let bias = noise(columns, 4);
+        for activation in
+            [Activation::None, Activation::Relu, Activation::Silu, Activation::Gelu, Activation::GatedSigmoid]
+        {
+            for residual in [Residual::None, Residual::BeforeActivation, Residual::Last] {
+                let bias = Some(bias.as_slice()).filter(|_| activation != Activation::GatedSigmoid);
+                let epilogue = Epilogue { bias, activation, scale: 1.5, residual };
+                check(&windows, columns, &epilogue, placement, &format!("{activation:?}, {residual:?}"));
+            }
+        }
+    }
+
+    #[test]
+    fn convolutions_over_frames() {
+        for (frames, channels, kernel, stride, columns) in
+            [(12, 1, 10, 5, 6), (57, 6, 3, 2, 8), (31, 16, 2, 2, 33), (1000, 5, 3, 2, 4), (20, 7, 3, 1, 40), (4, 3, 2, 4, 3)]
+        {
+            let values = noise(frames * channels, 1);
+            let num_rows = (frames - kernel) / stride + 1;
+            let windows = Windows::frames(&values, num_rows, stride * channels, kernel * channels);
+            let placement = Placement { group_pitch: 0, row_pitch: columns };
+            check(&windows, columns, &Epilogue::default(), placement, &format!("{frames} frames, {kernel}/{stride}"));
+        }
+    }
+
+    #[test]
+    fn convolutions_over_images() {
+        for (times, bands, channels, columns, stride) in
+            [(1, 1, 1, 1, 1), (5, 7, 3, 5, 1), (9, 40, 16, 33, 1), (30, 64, 4, 8, 1), (8, 6, 5, 7, 2)]
+        {
+            // [time, band, channel] with a border of one.
+            let (padded_times, padded_bands) = ((times - 1) * stride + 3, (bands - 1) * stride + 3);
+            let values = noise(padded_times * padded_bands * channels, 1);
+            let row = padded_bands * channels;
+            let windows = Windows {
+                values: &values,
+                num_groups: times,
+                group_rows: bands,
+                group_pitch: stride * row,
+                row_pitch: stride * channels,
+                taps: 3,
+                tap_pitch: row,
+                tap_inputs: 3 * channels,
+            };
+            let placement = Placement { group_pitch: (bands + 2) * columns, row_pitch: columns };
+            let epilogue =
+                Epilogue { activation: Activation::Relu, residual: Residual::BeforeActivation, ..Epilogue::default() };
+            check(&windows, columns, &epilogue, placement, &format!("{times}x{bands}x{channels} by {stride}"));
+        }
+    }
+
+    #[test]
+    fn the_same_bits_on_any_number_of_threads_and_beside_any_other_rows() {
+        let (rows, inputs, columns) = (150, 96, 70);
+        let values = noise(rows * inputs, 1);
+        let weights = noise(inputs * columns, 2);
+        for arithmetic in arithmetics() {
+            let packed = PackedMatrix::pack(arithmetic, 1, inputs, columns, |input, column| weights[input * columns + column]);
+            let product = |values: &[f32], threads: usize| {
+                let mut output = vec![0.0; values.len() / inputs * columns];
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let placement = Placement { group_pitch: 0, row_pitch: columns };
+                let windows = Windows::matrix(values, inputs);
+                pool.install(|| multiply(&windows, &packed, &Epilogue::default(), &mut output, placement));
+                output
+            };
+            let whole = product(&values, 1);
+            assert!(whole == product(&values, 3), "{arithmetic:?}");
+            assert!(whole[..37 * columns] == product(&values[..37 * inputs], 2), "{arithmetic:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_stays_in_its_row() {
+        let (rows, inputs, columns) = (40, 33, 20);
+        let mut values = noise(rows * inputs, 1);
+        values[5 * inputs + 7] = f32::NAN;
+        values[8 * inputs + 7] = f32::INFINITY;
+        for arithmetic in arithmetics() {
+            let packed = PackedMatrix::pack(arithmetic, 1, inputs, columns, |input, column| (input + column) as f32);
+            let mut output = vec![0.0; rows * columns];
+            let placement = Placement { group_pitch: 0, row_pitch: columns };
+            multiply(&Windows::matrix(&values, inputs), &packed, &Epilogue::default(), &mut output, placement);
+            for (row, values) in output.chunks(columns).enumerate() {
+                let is_whole = values.iter().all(|value| value.is_finite());
+                assert_eq!(is_whole, row != 5 && row != 8, "{arithmetic:?}: row {row}");
+            }
+            assert!(output[5 * columns].is_nan(), "{arithmetic:?}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "windows see 12 values of 11")]
+    fn windows_beyond_their_memory_are_refused() {
+        let packed = PackedMatrix::pack(Arithmetic::new(Precision::F32), 1, 4, 2, |_, _| 1.0);
+        let windows = Windows::frames(&[0.0; 11], 3, 4, 4);
+        multiply(&windows, &packed, &Epilogue::default(), &mut [0.0; 6], Placement { group_pitch: 0, row_pitch: 2 });
+    }
+
+    #[test]
+    #[should_panic(expected = "rows need 6 values of 5")]
+    fn rows_beyond_their_memory_are_refused() {
+        let packed = PackedMatrix::pack(Arithmetic::new(Precision::F32), 1, 4, 2, |_, _| 1.0);
+        let windows = Windows::frames(&[0.0; 12], 3, 4, 4);
+        multiply(&windows, &packed, &Epilogue::default(), &mut [0.0; 5], Placement { group_pitch: 0, row_pitch: 2 });
+    }
+}
