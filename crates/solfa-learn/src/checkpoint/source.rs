@@ -9,7 +9,8 @@ use half::{bf16, f16};
 use pytorch_reader::PytorchReader;
 use safetensors::{Dtype as SafetensorsDtype, SafeTensors};
 
-use super::{CheckpointError, hash, json, mapped_file, pickle};
+use super::mapped_file::MappedFile;
+use super::{CheckpointError, hash, json, pickle};
 
 /// The tensors of one checkpoint, whatever files they lie in. Safetensors files are memory-mapped and 32-bit tensors
 /// are used in place; a PyTorch file's tensors are read one by one.
@@ -49,16 +50,16 @@ impl TensorSource {
     pub fn open_safetensors(files: &[PathBuf]) -> Result<Self, CheckpointError> {
         let mut tensors = BTreeMap::new();
         for (file, path) in files.iter().enumerate() {
-            let mapping = mapped_file::map_file(path)?;
+            let mapping = MappedFile::open(path)?;
             let damaged = |reason: String| CheckpointError::Damaged { path: path.clone(), reason };
-            check_length(&mapping).map_err(damaged)?;
-            let (header_bytes, metadata) = SafeTensors::read_metadata(&mapping).map_err(|error| {
-                damaged(format!("expected a safetensors file, found {} bytes with this fault: {error}", mapping.len()))
+            check_length(mapping.bytes()).map_err(damaged)?;
+            let (header_bytes, metadata) = SafeTensors::read_metadata(mapping.bytes()).map_err(|error| {
+                damaged(format!("expected a safetensors file, found {} bytes with this fault: {error}", mapping.bytes().len()))
             })?;
             let data_start = header_bytes + std::mem::size_of::<u64>();
             for (name, info) in metadata.tensors() {
                 let (start, end) = info.data_offsets;
-                let bytes = mapping.slice(data_start + start..data_start + end);
+                let bytes = mapping.region(data_start + start..data_start + end);
                 let storage = Storage::Mapped { bytes, dtype: info.dtype };
                 let tensor = StoredTensor { file, shape: info.shape.clone(), storage };
                 insert_once(&mut tensors, name, tensor, files)?;

@@ -1,17 +1,19 @@
 //! MusicFM and MuQ as encoders.
 
 use burn::tensor::{Device, Tensor};
+use solfa_kernels::Arithmetic;
 use solfa_signal::audio::Waveform;
 use solfa_signal::encoder::{Encoder, EncoderSpec, Tail, sha256_hex};
 use solfa_signal::features::MelSpectrogram;
 
 use super::mel::{MelFrames, mel_of_clips};
-use super::network::{HiddenState, Network, layer_specs};
+use super::network::{HiddenState, Network, layer_specs, planned_hidden_states};
 use crate::checkpoint::MelConformerModel;
 use crate::model::AttentionObserver;
+use crate::plan::MelConformerPlan;
 
 /// Raised whenever this encoder starts to give other numbers for the same weights and the same waveform.
-const NUMERICS_VERSION: u32 = 1;
+const NUMERICS_VERSION: u32 = 2;
 
 /// Seconds of the clips that both models were trained on.
 const TRAINING_CLIP_SECONDS: f64 = 30.0;
@@ -38,6 +40,13 @@ pub(super) fn normalized_mel(
     device: &Device,
 ) -> Tensor<3> {
     mel_of_clips(mel, clips, MelFrames::WithoutLast, |_, value| scaled(statistics, value), device).swap_dims(1, 2)
+}
+
+/// The spectrogram of one clip as a plan reads it: `[frames, mels]`.
+pub(super) fn normalized_frames(mel: &MelSpectrogram, statistics: (f32, f32), clip: &Waveform) -> Vec<f32> {
+    let frames = mel.compute(clip);
+    let without_last = frames.slice(0..frames.num_frames() - 1);
+    without_last.iter().map(|&value| scaled(statistics, value)).collect()
 }
 
 /// Decibels to the scale that the network was trained on.
@@ -94,5 +103,41 @@ impl Network for MelConformerModel {
     ) -> Vec<HiddenState> {
         let hidden_states = self.network.forward(self.normalized_mel(clips, device), None, last_layer, observer);
         hidden_states.into_iter().map(HiddenState::from).collect()
+    }
+}
+
+/// The same on the processor, by a plan: the network's weights are packed and the tokenizer is left behind.
+pub struct PlannedMelConformer {
+    plan: MelConformerPlan,
+    mel: MelSpectrogram,
+    statistics: (f32, f32),
+    spec: EncoderSpec,
+}
+
+impl MelConformerModel {
+    /// Takes the model apart for the processor.
+    pub fn into_plan(self, arithmetic: Arithmetic) -> PlannedMelConformer {
+        let spec = self.encoder_spec();
+        let Self { mel, mel_mean, mel_deviation, network, config, .. } = self;
+        let plan = MelConformerPlan::new(network, &config, arithmetic);
+        PlannedMelConformer { plan, mel, statistics: (mel_mean, mel_deviation), spec }
+    }
+}
+
+impl Network for PlannedMelConformer {
+    fn encoder_spec(&self) -> EncoderSpec {
+        self.spec.clone()
+    }
+
+    fn hidden_states(
+        &self,
+        clips: &[Waveform],
+        device: &Device,
+        last_layer: usize,
+        observer: AttentionObserver<'_>,
+    ) -> Vec<HiddenState> {
+        planned_hidden_states(clips, device, observer, |clip, watch| {
+            self.plan.hidden_states(&normalized_frames(&self.mel, self.statistics, clip), last_layer, watch)
+        })
     }
 }

@@ -1,22 +1,32 @@
 //! MuQ-MuLan as two encoders: of sound, and of text.
 
 use burn::tensor::Device;
+use solfa_kernels::Arithmetic;
 use solfa_signal::audio::Waveform;
 use solfa_signal::encoder::{Encoder, EncoderSpec, LayerSpec, Tail, sha256_hex};
+use solfa_signal::features::MelSpectrogram;
 
-use super::mel_conformer::normalized_mel;
-use super::network::{HiddenState, Network, NetworkEncoder};
+use super::mel_conformer::{normalized_frames, normalized_mel};
+use super::network::{HiddenState, Network, NetworkEncoder, planned_hidden_states};
 use super::text::TextEncoder;
 use crate::checkpoint::{MulanAudio, MulanModel};
-use crate::model::{AttentionObserver, MulanConfig};
+use crate::device::is_cpu_without_autodiff;
+use crate::model::{AttentionObserver, JointSpaceHead, MelConformer, MulanConfig};
+use crate::plan::{MelConformerPlan, WeightsObserver};
 
 /// Raised whenever one of the encoders starts to give other numbers for the same weights and the same waveform or text.
 const NUMERICS_VERSION: u32 = 1;
 
 impl MulanModel {
     /// Both encoders. They share nothing but the space that their vectors lie in, so nothing is loaded or kept twice.
-    /// `clips_per_pass` is the largest number of clips in one pass where the device is not the processor.
-    pub fn split(self, device: Device, clips_per_pass: usize) -> (NetworkEncoder<MulanAudioEncoder>, TextEncoder) {
+    /// `clips_per_pass` is the largest number of clips in one pass where the device is not the processor; `arithmetic` is
+    /// how the processor multiplies.
+    pub fn split(
+        self,
+        device: Device,
+        clips_per_pass: usize,
+        arithmetic: Arithmetic,
+    ) -> (NetworkEncoder<MulanAudioEncoder>, TextEncoder) {
         let Self { audio, text, config, weights_sha256, .. } = self;
         let identity = sha256_hex(format!(
             "muq-mulan {NUMERICS_VERSION}\nmel={}\nmean={}\ndeviation={}\nconfig={config:?}\nweights={weights_sha256}\n",
@@ -25,7 +35,22 @@ impl MulanModel {
             audio.mel_deviation,
         ));
         let text = TextEncoder::new(text, device.clone(), identity.clone());
-        let audio = MulanAudioEncoder { audio, config, weights_sha256, joint_space_identity: identity };
+        let MulanAudio { mel, mel_mean, mel_deviation, network, head } = audio;
+        let network = if is_cpu_without_autodiff(&device) {
+            AudioNetwork::Plan(MelConformerPlan::new(network, &config.audio_network, arithmetic))
+        } else {
+            AudioNetwork::Module(network)
+        };
+        let statistics = (mel_mean, mel_deviation);
+        let audio = MulanAudioEncoder {
+            network,
+            mel,
+            statistics,
+            head,
+            config,
+            weights_sha256,
+            joint_space_identity: identity,
+        };
         (NetworkEncoder::new(audio, device, clips_per_pass), text)
     }
 }
@@ -34,10 +59,21 @@ impl MulanModel {
 ///
 /// A recording's vector is the mean of its clips' vectors, not normalised again, as the reference has it.
 pub struct MulanAudioEncoder {
-    audio: MulanAudio,
+    network: AudioNetwork,
+    mel: MelSpectrogram,
+    statistics: (f32, f32),
+    head: JointSpaceHead,
     config: MulanConfig,
     weights_sha256: String,
     joint_space_identity: String,
+}
+
+/// MuQ without its head.
+enum AudioNetwork {
+    /// On the processor.
+    Plan(MelConformerPlan),
+    /// On other devices.
+    Module(MelConformer),
 }
 
 impl MulanAudioEncoder {
@@ -50,7 +86,7 @@ impl MulanAudioEncoder {
 
 impl Network for MulanAudioEncoder {
     fn encoder_spec(&self) -> EncoderSpec {
-        let sample_rate = self.audio.mel.spec().sample_rate;
+        let sample_rate = self.mel.spec().sample_rate;
         let clip_samples = self.config.clip_samples;
         EncoderSpec {
             name: "muq-mulan".into(),
@@ -62,7 +98,7 @@ impl Network for MulanAudioEncoder {
                 dim: self.config.audio_head.latent_dim,
                 hop_samples: clip_samples,
             }],
-            minimum_samples: self.audio.mel.spec().minimum_samples,
+            minimum_samples: self.mel.spec().minimum_samples,
             maximum_samples: None,
             clip_samples: Some(clip_samples),
             edge_samples: 0,
@@ -85,11 +121,20 @@ impl Network for MulanAudioEncoder {
         _last_layer: usize,
         _observer: AttentionObserver<'_>,
     ) -> Vec<HiddenState> {
-        let MulanAudio { mel, mel_mean, mel_deviation, network, head } = &self.audio;
-        let spectrogram = normalized_mel(mel, (*mel_mean, *mel_deviation), clips, device);
         let layer = self.config.audio_layer;
-        let mut hidden_states = network.forward(spectrogram, None, layer, None);
-        let latents = head.forward(hidden_states.swap_remove(layer));
+        let frames = match &self.network {
+            AudioNetwork::Plan(plan) => {
+                let run = |clip: &Waveform, watch: WeightsObserver<'_>| {
+                    plan.hidden_states(&normalized_frames(&self.mel, self.statistics, clip), layer, watch)
+                };
+                planned_hidden_states(clips, device, None, run).swap_remove(layer).frames
+            }
+            AudioNetwork::Module(network) => {
+                let spectrogram = normalized_mel(&self.mel, self.statistics, clips, device);
+                network.forward(spectrogram, None, layer, None).swap_remove(layer)
+            }
+        };
+        let latents = self.head.forward(frames);
         // [clips, dim] -> [clips, 1, dim]
         vec![latents.unsqueeze_dim::<3>(1).into()]
     }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use solfa_signal::audio::Waveform;
 use solfa_signal::encoder::{
     AttentionMaps, EncodeError, Encoder, EncoderSpec, LayerBatch, LayerChoice, LayerFrames, LayerSpec, check_clips,
@@ -11,6 +11,7 @@ use solfa_signal::encoder::{
 use solfa_signal::frames::Frames;
 
 use crate::model::AttentionObserver;
+use crate::plan::{PlannedStates, WeightsObserver};
 
 /// A loaded network that an [`Encoder`] can be made of.
 pub trait Network: Send + Sync {
@@ -54,6 +55,34 @@ pub(super) fn layer_specs(
 ) -> Vec<LayerSpec> {
     let name = |number: usize| if number == 0 { input.to_owned() } else { format!("{layer} {number}") };
     (0..=num_layers).map(|number| LayerSpec { name: name(number), dim, hop_samples }).collect()
+}
+
+/// Hidden states of clips of equal length by a plan, which takes one clip at a time and gives its layers one by one.
+pub(super) fn planned_hidden_states(
+    clips: &[Waveform],
+    device: &Device,
+    mut observer: AttentionObserver<'_>,
+    run: impl Fn(&Waveform, WeightsObserver<'_>) -> PlannedStates,
+) -> Vec<HiddenState> {
+    let runs = clips.iter().map(|clip| {
+        let Some(observer) = &mut observer else { return run(clip, None) };
+        let mut show = |layer: usize, weights: Vec<f32>, [heads, frames]: [usize; 2]| {
+            observer(layer, Tensor::from_data(TensorData::new(weights, [1, heads, frames, frames]), device));
+        };
+        run(clip, Some(&mut show))
+    });
+    let mut clips_of_layers: Vec<Vec<Tensor<3>>> = Vec::new();
+    for PlannedStates { dim, layers } in runs {
+        clips_of_layers.resize_with(layers.len(), Vec::new);
+        for (clips, values) in clips_of_layers.iter_mut().zip(layers) {
+            let shape = [1, values.len() / dim, dim];
+            clips.push(Tensor::from_data(TensorData::new(values, shape), device));
+        }
+    }
+    clips_of_layers
+        .into_iter()
+        .map(|mut clips| if clips.len() == 1 { clips.swap_remove(0) } else { Tensor::cat(clips, 0) }.into())
+        .collect()
 }
 
 /// A network on a device, as an [`Encoder`].

@@ -103,10 +103,10 @@ impl SelfAttention {
 /// the projected queries and keys.
 #[derive(Module, Debug)]
 pub struct RotarySelfAttention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
+    pub(crate) query: Linear,
+    pub(crate) key: Linear,
+    pub(crate) value: Linear,
+    pub(crate) output: Linear,
     num_heads: usize,
 }
 

@@ -37,9 +37,9 @@ pub struct ConformerConfig {
 /// Layers, and the norm after the last of them.
 #[derive(Module, Debug)]
 pub struct Conformer {
-    layers: Vec<ConformerLayer>,
-    norm: LayerNorm,
-    positions: RotaryPositions,
+    pub(crate) layers: Vec<ConformerLayer>,
+    pub(crate) norm: LayerNorm,
+    pub(crate) positions: RotaryPositions,
 }
 
 impl Conformer {
@@ -87,14 +87,14 @@ impl Conformer {
 /// Half a feed-forward, attention, convolution, half a feed-forward, norm.
 #[derive(Module, Debug)]
 pub struct ConformerLayer {
-    feed_forward1_norm: LayerNorm,
-    feed_forward1: FeedForward,
-    attention_norm: LayerNorm,
-    attention: RotarySelfAttention,
-    convolution: ConvolutionModule,
-    feed_forward2_norm: LayerNorm,
-    feed_forward2: FeedForward,
-    final_norm: LayerNorm,
+    pub(crate) feed_forward1_norm: LayerNorm,
+    pub(crate) feed_forward1: ConformerFeedForward,
+    pub(crate) attention_norm: LayerNorm,
+    pub(crate) attention: RotarySelfAttention,
+    pub(crate) convolution: ConvolutionModule,
+    pub(crate) feed_forward2_norm: LayerNorm,
+    pub(crate) feed_forward2: ConformerFeedForward,
+    pub(crate) final_norm: LayerNorm,
 }
 
 impl ConformerLayer {
@@ -103,12 +103,12 @@ impl ConformerLayer {
         let norm = || LayerNormConfig::new(config.hidden_size).init(device);
         Self {
             feed_forward1_norm: norm(),
-            feed_forward1: FeedForward::new(config, device),
+            feed_forward1: ConformerFeedForward::new(config, device),
             attention_norm: norm(),
             attention: RotarySelfAttention::new(config.hidden_size, config.num_heads, device),
             convolution: ConvolutionModule::new(config, device),
             feed_forward2_norm: norm(),
-            feed_forward2: FeedForward::new(config, device),
+            feed_forward2: ConformerFeedForward::new(config, device),
             final_norm: norm(),
         }
     }
@@ -137,12 +137,12 @@ impl ConformerLayer {
 
 /// Linear, SiLU, Linear.
 #[derive(Module, Debug)]
-struct FeedForward {
-    expand: Linear,
-    contract: Linear,
+pub(crate) struct ConformerFeedForward {
+    pub(crate) expand: Linear,
+    pub(crate) contract: Linear,
 }
 
-impl FeedForward {
+impl ConformerFeedForward {
     fn new(config: &ConformerConfig, device: &Device) -> Self {
         Self {
             expand: LinearConfig::new(config.hidden_size, config.intermediate_size).init(device),
@@ -159,12 +159,12 @@ impl FeedForward {
 /// Layer norm, pointwise convolution with a gated linear unit, depthwise convolution, batch norm, SiLU, pointwise
 /// convolution; no biases in the convolutions.
 #[derive(Module, Debug)]
-struct ConvolutionModule {
-    norm: LayerNorm,
-    pointwise_in: PointwiseConv,
-    depthwise: Conv1d,
-    batch_norm: BatchNorm,
-    pointwise_out: PointwiseConv,
+pub(crate) struct ConvolutionModule {
+    pub(crate) norm: LayerNorm,
+    pub(crate) pointwise_in: PointwiseConv,
+    pub(crate) depthwise: Conv1d,
+    pub(crate) batch_norm: BatchNorm,
+    pub(crate) pointwise_out: PointwiseConv,
 }
 
 impl ConvolutionModule {
@@ -197,7 +197,7 @@ impl ConvolutionModule {
 
 /// A convolution of one tap without bias: a linear layer that keeps its weight in the convolution's shape.
 #[derive(Module, Debug)]
-pub(super) struct PointwiseConv {
+pub(crate) struct PointwiseConv {
     /// `[output, input, 1]`
     weight: Param<Tensor<3>>,
 }
@@ -205,6 +205,11 @@ pub(super) struct PointwiseConv {
 impl PointwiseConv {
     pub(super) fn new(input_dim: usize, output_dim: usize, device: &Device) -> Self {
         Self { weight: Conv1dConfig::new(input_dim, output_dim, 1).with_bias(false).init(device).weight }
+    }
+
+    /// `[output, input, 1]`
+    pub(crate) fn weight(&self) -> Tensor<3> {
+        self.weight.val()
     }
 
     /// `[batch, frames, input]` -> `[batch, frames, output]`.

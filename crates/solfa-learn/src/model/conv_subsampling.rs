@@ -12,8 +12,8 @@ use burn::tensor::{Device, Tensor};
 /// Two residual blocks and a projection.
 #[derive(Module, Debug)]
 pub struct Conv2dSubsampling {
-    blocks: Vec<ResidualConvBlock>,
-    projection: Linear,
+    pub(crate) blocks: Vec<ResidualConvBlock>,
+    pub(crate) projection: Linear,
 }
 
 impl Conv2dSubsampling {
@@ -46,12 +46,12 @@ impl Conv2dSubsampling {
 /// Two 3x3 convolutions with batch norm, the first one strided, beside a strided 3x3 convolution with batch norm.
 #[derive(Module, Debug)]
 pub struct ResidualConvBlock {
-    conv1: Conv2d,
-    norm1: BatchNorm,
-    conv2: Conv2d,
-    norm2: BatchNorm,
-    shortcut_conv: Conv2d,
-    shortcut_norm: BatchNorm,
+    pub(crate) conv1: Conv2d,
+    pub(crate) norm1: BatchNorm,
+    pub(crate) conv2: Conv2d,
+    pub(crate) norm2: BatchNorm,
+    pub(crate) shortcut_conv: Conv2d,
+    pub(crate) shortcut_norm: BatchNorm,
 }
 
 impl ResidualConvBlock {

@@ -52,6 +52,11 @@ impl MelConformer {
         }
     }
 
+    /// What hidden states are made by: the front end and the conformer.
+    pub(crate) fn into_parts(self) -> (Conv2dSubsampling, Conformer) {
+        (self.subsampling, self.conformer)
+    }
+
     /// All hidden states: layer 0 is the front end's output, layer `i` the output of the `i`-th conformer layer, the
     /// last one normed. Layers beyond number `last_layer` are not computed.
     ///

@@ -42,6 +42,11 @@ impl RotaryPositions {
         Self { inverse_frequencies: Param::from_tensor(frequencies).set_require_grad(false) }
     }
 
+    /// `[head_dim / 2]`, as stored.
+    pub(crate) fn inverse_frequencies(&self) -> Tensor<1> {
+        self.inverse_frequencies.val()
+    }
+
     /// The angles of positions `0..num_frames`.
     pub fn angles(&self, num_frames: usize) -> RotaryAngles {
         let frequencies = self.inverse_frequencies.val();
