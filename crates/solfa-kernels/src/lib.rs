@@ -4,6 +4,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`convolution`] | 3x3 convolutions over images |
 //! | [`memory`] | aligned buffers, and a stock of them to borrow from |
 //! | [`product`] | windows of frames times packed weights: linear layers and convolutions |
 //!
@@ -13,6 +14,7 @@
 //!
 //! This crate must not know: tensors, files, models.
 
+pub mod convolution;
 mod instruction_set;
 pub mod memory;
 pub mod product;
