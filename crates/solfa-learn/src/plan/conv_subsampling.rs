@@ -9,7 +9,7 @@ use std::ops::Range;
 use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
 use solfa_kernels::Arithmetic;
-use solfa_kernels::convolution::{PackedConvolution, convolve};
+use solfa_kernels::convolution::{Image, PackedConvolution, convolve};
 use solfa_kernels::memory::{Borrowed, borrow};
 use solfa_kernels::product::{Activation, Epilogue, PackedMatrix, Placement, Residual, Windows};
 
@@ -18,7 +18,7 @@ use super::{FoldedBatchNorm, values};
 use crate::model::{Conv2dSubsampling, ResidualConvBlock};
 
 /// Time steps of the output that are computed together: 7.5 s at 25 a second.
-const STRETCH: usize = 188;
+const STRETCH_FRAMES: usize = 188;
 
 pub(super) struct SubsamplingPlan {
     blocks: Vec<BlockPlan>,
@@ -39,7 +39,7 @@ struct NormedConvolution {
 }
 
 /// A part of an image: all bands of some time steps, and the border.
-struct Image {
+struct Stretch {
     /// `[times.len(), bands + 2, channels]`
     values: Borrowed<f32>,
     /// The time steps that it has. Those before the first and behind the last of the whole image are zeros.
@@ -48,7 +48,7 @@ struct Image {
     channels: usize,
 }
 
-impl Image {
+impl Stretch {
     /// Zeros at the border, and arbitrary values inside. `num_times` is the length of the whole image.
     fn new(times: Range<isize>, num_times: usize, bands: usize, channels: usize) -> Self {
         let row = (bands + 2) * channels;
@@ -71,6 +71,11 @@ impl Image {
     /// Where a time step begins, border included.
     fn start(&self, time: isize) -> usize {
         (time - self.times.start) as usize * self.row()
+    }
+
+    /// From a time step on, border included.
+    fn image(&self, time: isize) -> Image<'_> {
+        Image { values: &self.values[self.start(time)..], padded_bands: self.bands + 2 }
     }
 
     fn placement(&self) -> Placement {
@@ -112,7 +117,7 @@ impl SubsamplingPlan {
         let num_frames = sizes[sizes.len() - 1].0;
         let width = self.projection.outputs();
         let mut output = vec![0.0; num_frames * width];
-        let stretches = num_frames.div_ceil(STRETCH);
+        let stretches = num_frames.div_ceil(STRETCH_FRAMES);
         for stretch in 0..stretches {
             let frames = num_frames * stretch / stretches..num_frames * (stretch + 1) / stretches;
             let image = self.image(self.blocks.len(), frames.start as isize..frames.end as isize, spectrogram, &sizes);
@@ -128,11 +133,11 @@ impl SubsamplingPlan {
     }
 
     /// The output of block number `depth` at these time steps, or the spectrogram for block 0.
-    fn image(&self, depth: usize, times: Range<isize>, spectrogram: &[f32], sizes: &[(usize, usize)]) -> Image {
+    fn image(&self, depth: usize, times: Range<isize>, spectrogram: &[f32], sizes: &[(usize, usize)]) -> Stretch {
         let (num_times, bands) = sizes[depth];
         let inside = times.start.max(0)..times.end.min(num_times as isize);
         let Some(block) = depth.checked_sub(1).map(|number| &self.blocks[number]) else {
-            let mut image = Image::new(times, num_times, bands, 1);
+            let mut image = Stretch::new(times, num_times, bands, 1);
             for time in inside {
                 let start = image.start(time) + 1;
                 let frame = &spectrogram[time as usize * bands..][..bands];
@@ -148,21 +153,20 @@ impl SubsamplingPlan {
         let input_times = hidden_inside.start * stride - 1..(hidden_inside.end - 1) * stride + 2;
         let input = self.image(depth - 1, input_times, spectrogram, sizes);
 
-        let mut output = Image::new(times, num_times, bands, channels);
+        let mut output = Stretch::new(times, num_times, bands, channels);
         block.shortcut.apply(
-            &input.values[input.start(inside.start * stride - 1)..],
-            input.bands,
+            &input.image(inside.start * stride - 1),
             inside.len(),
             Epilogue::default(),
             &mut output,
             inside.start,
         );
-        let mut hidden = Image::new(hidden_times, num_times, bands, channels);
+        let mut hidden = Stretch::new(hidden_times, num_times, bands, channels);
         let relu = Epilogue { activation: Activation::Relu, ..Epilogue::default() };
-        block.conv1.apply(&input.values, input.bands, hidden_inside.len(), relu, &mut hidden, hidden_inside.start);
+        block.conv1.apply(&input.image(input.times.start), hidden_inside.len(), relu, &mut hidden, hidden_inside.start);
         drop(input);
         let relu_of_sum = Epilogue { residual: Residual::BeforeActivation, ..relu };
-        block.conv2.apply(&hidden.values, bands, inside.len(), relu_of_sum, &mut output, inside.start);
+        block.conv2.apply(&hidden.image(inside.start - 1), inside.len(), relu_of_sum, &mut output, inside.start);
         output
     }
 }
@@ -197,15 +201,14 @@ impl NormedConvolution {
     /// Convolves as many time steps as `num_times`, from the beginning of `image` on, into `output` from `first_time` on.
     fn apply(
         &self,
-        image: &[f32],
-        image_bands: usize,
+        image: &Image<'_>,
         num_times: usize,
         epilogue: Epilogue<'_>,
-        output: &mut Image,
+        output: &mut Stretch,
         first_time: isize,
     ) {
         let epilogue = Epilogue { bias: Some(&self.bias), ..epilogue };
-        let (start, bands, placement) = (output.start(first_time) + output.channels, output.bands, output.placement());
-        convolve(image, image_bands, [num_times, bands], &self.weights, &epilogue, &mut output.values[start..], placement);
+        let (start, placement) = (output.start(first_time) + output.channels, output.placement());
+        convolve(image, num_times, &self.weights, &epilogue, &mut output.values[start..], placement);
     }
 }
