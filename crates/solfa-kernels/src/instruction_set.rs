@@ -28,9 +28,7 @@ impl InstructionSet {
     /// The richest that this processor and its operating system allow.
     pub fn best() -> Self {
         static BEST: OnceLock<InstructionSet> = OnceLock::new();
-        *BEST.get_or_init(|| {
-            Self::ALL.into_iter().rev().find(|set| set.is_available()).unwrap_or(Self::Plain)
-        })
+        *BEST.get_or_init(|| Self::ALL.into_iter().rev().find(|set| set.is_available()).unwrap_or(Self::Plain))
     }
 
     /// Whether kernels of this family can run here.

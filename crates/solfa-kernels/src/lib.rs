@@ -7,6 +7,9 @@
 //! | [`convolution`] | 3x3 convolutions over images |
 //! | [`memory`] | aligned buffers, and a stock of them to borrow from |
 //! | [`product`] | windows of frames times packed weights: linear layers and convolutions |
+//! | [`elementwise`] | activations, scaled sums, rotary positions |
+//! | [`norm`] | layer norm, and the norm of channels over time |
+//! | [`depthwise`] | convolutions of every channel on its own |
 //!
 //! Every kernel is chosen at run time for the [`InstructionSet`] of the processor, and every one has a plain version that
 //! any processor runs. `unsafe` stands here and nowhere else in the project's arithmetic: what a public function is given
@@ -15,8 +18,11 @@
 //! This crate must not know: tensors, files, models.
 
 pub mod convolution;
+pub mod depthwise;
+pub mod elementwise;
 mod instruction_set;
 pub mod memory;
+pub mod norm;
 pub mod product;
 mod simd;
 #[cfg(test)]

@@ -58,20 +58,22 @@ impl Buffer {
         self.num_bytes
     }
 
-    /// All values.
+    /// All values, as far as they are whole.
     pub fn values<T: Pod>(&self) -> &[T] {
+        let whole_bytes = self.num_bytes - self.num_bytes % size_of::<T>();
         let bytes = match &self.storage {
-            Storage::Mapped(mapping) => &mapping[..self.num_bytes],
-            Storage::Small(lines) => &bytemuck::cast_slice(lines)[..self.num_bytes],
+            Storage::Mapped(mapping) => &mapping[..whole_bytes],
+            Storage::Small(lines) => &bytemuck::cast_slice(lines)[..whole_bytes],
         };
         bytemuck::cast_slice(bytes)
     }
 
-    /// All values, to be changed.
+    /// All values as far as they are whole, to be changed.
     pub fn values_mut<T: Pod>(&mut self) -> &mut [T] {
+        let whole_bytes = self.num_bytes - self.num_bytes % size_of::<T>();
         let bytes = match &mut self.storage {
-            Storage::Mapped(mapping) => &mut mapping[..self.num_bytes],
-            Storage::Small(lines) => &mut bytemuck::cast_slice_mut(lines)[..self.num_bytes],
+            Storage::Mapped(mapping) => &mut mapping[..whole_bytes],
+            Storage::Small(lines) => &mut bytemuck::cast_slice_mut(lines)[..whole_bytes],
         };
         bytemuck::cast_slice_mut(bytes)
     }
@@ -145,6 +147,14 @@ mod tests {
             buffer.values_mut::<f32>().fill(1.0);
             assert!(buffer.values::<f32>().iter().all(|&value| value == 1.0));
         }
+    }
+
+    #[test]
+    fn memory_of_odd_size_serves_wider_values() {
+        let buffer = Buffer::zeros::<u8>(4099);
+        assert_eq!((buffer.values::<u8>().len(), buffer.values::<f32>().len()), (4099, 1024));
+        drop(borrow::<u8>(777_777));
+        assert_eq!(borrow::<f32>(777_777 / 4).len(), 777_777 / 4);
     }
 
     #[test]

@@ -46,6 +46,79 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn largest(vector: Self::Vector) -> f32;
 }
 
+/// Loads up to a whole vector, with zeros after `count` numbers.
+///
+/// # Safety
+/// As for [`Simd`].
+#[inline(always)]
+pub(crate) unsafe fn load_count<S: Simd>(pointer: *const f32, count: usize) -> S::Vector {
+    // SAFETY: the caller's.
+    unsafe { if count >= S::LANES { S::load(pointer) } else { S::load_first(pointer, count) } }
+}
+
+/// Stores up to a whole vector.
+///
+/// # Safety
+/// As for [`Simd`].
+#[inline(always)]
+pub(crate) unsafe fn store_count<S: Simd>(pointer: *mut f32, vector: S::Vector, count: usize) {
+    // SAFETY: the caller's.
+    unsafe { if count >= S::LANES { S::store(pointer, vector) } else { S::store_first(pointer, vector, count) } }
+}
+
+/// A function of every number of a vector. A closure would not do where much is calculated: the compiler does not promise
+/// to inline it, and outside of [`dispatch`] vector instructions are slow calls.
+///
+/// # Safety
+/// As for [`Simd`].
+pub(crate) trait Function: Copy {
+    unsafe fn of<S: Simd>(value: S::Vector) -> S::Vector;
+}
+
+/// The number itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Identity;
+
+/// `max(x, 0)`
+#[derive(Clone, Copy)]
+pub(crate) struct Relu;
+
+/// [`silu`]
+#[derive(Clone, Copy)]
+pub(crate) struct Silu;
+
+/// [`gelu`]
+#[derive(Clone, Copy)]
+pub(crate) struct Gelu;
+
+impl Function for Identity {
+    #[inline(always)]
+    unsafe fn of<S: Simd>(value: S::Vector) -> S::Vector {
+        value
+    }
+}
+
+impl Function for Relu {
+    #[inline(always)]
+    unsafe fn of<S: Simd>(value: S::Vector) -> S::Vector {
+        unsafe { S::at_least(value, S::splat(0.0)) }
+    }
+}
+
+impl Function for Silu {
+    #[inline(always)]
+    unsafe fn of<S: Simd>(value: S::Vector) -> S::Vector {
+        unsafe { silu::<S>(value) }
+    }
+}
+
+impl Function for Gelu {
+    #[inline(always)]
+    unsafe fn of<S: Simd>(value: S::Vector) -> S::Vector {
+        unsafe { gelu::<S>(value) }
+    }
+}
+
 /// Work that is compiled once for every instruction set.
 pub(crate) trait Operation {
     type Output;
@@ -54,11 +127,14 @@ pub(crate) trait Operation {
     unsafe fn run<S: Simd>(self) -> Self::Output;
 }
 
-/// Runs an operation with the instructions of a set, which must be [available](InstructionSet::is_available).
+/// Runs an operation with the instructions of a set.
+///
+/// # Panics
+/// If this processor does not have them.
 pub(crate) fn dispatch<O: Operation>(set: InstructionSet, operation: O) -> O::Output {
-    debug_assert!(set.is_available(), "{} is not available here", set.name());
+    assert!(set <= InstructionSet::best(), "{} is not available here", set.name());
     match set {
-        // SAFETY: the caller has checked that the set is available; every processor runs the plain one.
+        // SAFETY: sets include those before them, so this one is available; every processor runs the plain one.
         #[cfg(target_arch = "x86_64")]
         InstructionSet::Avx512 | InstructionSet::Avx512Bf16 | InstructionSet::Amx => unsafe {
             x86::run_avx512(operation)
@@ -395,8 +471,7 @@ mod x86 {
 #[inline(always)]
 pub(crate) unsafe fn exp<S: Simd>(value: S::Vector) -> S::Vector {
     /// `e ^ r = 1 + r + r^2 p(r)` for `|r| <= ln 2 / 2`: coefficients of `p`, highest power first.
-    const POLYNOMIAL: [f32; 6] =
-        [1.987_569_1e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
+    const POLYNOMIAL: [f32; 6] = [1.987_569_1e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
     const LN_2_HIGH: f32 = 0.693_145_75;
     const LN_2_LOW: f32 = 1.428_606_8e-6;
     unsafe {

@@ -1,11 +1,19 @@
 //! What tests of kernels share.
 
+use crate::product::Activation;
 use crate::{Arithmetic, InstructionSet, Precision};
+
+/// Every set of instructions that this machine has.
+pub(crate) fn instruction_sets() -> impl Iterator<Item = InstructionSet> {
+    InstructionSet::ALL.into_iter().filter(|set| set.is_available())
+}
 
 /// Every way of multiplying that this machine has.
 pub(crate) fn arithmetics() -> Vec<Arithmetic> {
-    let sets = InstructionSet::ALL.into_iter().filter(|set| set.is_available());
-    sets.flat_map(|set| [Precision::F32, Precision::Bf16].map(|precision| Arithmetic::with_instructions(set, precision)))
+    instruction_sets()
+        .flat_map(|set| {
+            [Precision::F32, Precision::Bf16].map(|precision| Arithmetic::with_instructions(set, precision))
+        })
         .collect()
 }
 
@@ -16,6 +24,33 @@ pub(crate) fn tolerance(arithmetic: Arithmetic) -> f32 {
         (Precision::F32, InstructionSet::Amx) => 5e-5,
         (Precision::F32, _) => 3e-6,
     }
+}
+
+/// Does something in a pool of so many threads.
+pub(crate) fn on_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
+
+/// An activation in double precision.
+pub(crate) fn activated(activation: Activation, value: f64) -> f64 {
+    match activation {
+        Activation::None => value,
+        Activation::Relu => value.max(0.0),
+        Activation::Silu => value / (1.0 + (-value).exp()),
+        Activation::Gelu => value * normal_distribution(value),
+        Activation::GatedSigmoid => panic!("a gate has two values"),
+    }
+}
+
+/// The normal distribution: the integral of its density from 0, by Simpson's rule.
+pub(crate) fn normal_distribution(value: f64) -> f64 {
+    let width = value / 200.0;
+    let density = |at: f64| (-0.5 * at * at).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    let step = |step: i32| {
+        let start = f64::from(step) * width;
+        width / 6.0 * (density(start) + 4.0 * density(start + width / 2.0) + density(start + width))
+    };
+    0.5 + (0..200).map(step).sum::<f64>()
 }
 
 /// Numbers from -1.7 to 1.7 of variance 1, the same for the same seed.

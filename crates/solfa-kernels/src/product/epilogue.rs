@@ -3,7 +3,7 @@
 
 use super::{PANEL_COLUMNS, PackedMatrix};
 use crate::InstructionSet;
-use crate::simd::{Operation, Simd, dispatch, gelu, sigmoid, silu};
+use crate::simd::{Function, Gelu, Identity, Operation, Relu, Silu, Simd, dispatch, load_count, sigmoid, store_count};
 
 /// A function of every value of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,11 +106,11 @@ impl Operation for Finish<'_> {
         // SAFETY: `Epilogue::finish` says what the pointers are valid for.
         unsafe {
             match self.epilogue.activation {
-                Activation::None => self.rows::<S>(|value, _| value),
-                Activation::Relu => self.rows::<S>(|value, _| S::at_least(value, S::splat(0.0))),
-                Activation::Silu => self.rows::<S>(|value, _| silu::<S>(value)),
-                Activation::Gelu => self.rows::<S>(|value, _| gelu::<S>(value)),
-                Activation::GatedSigmoid => self.rows::<S>(|value, gate| S::mul(value, sigmoid::<S>(S::load(gate)))),
+                Activation::None => self.rows::<S, Identity, false>(),
+                Activation::Relu => self.rows::<S, Relu, false>(),
+                Activation::Silu => self.rows::<S, Silu, false>(),
+                Activation::Gelu => self.rows::<S, Gelu, false>(),
+                Activation::GatedSigmoid => self.rows::<S, Identity, true>(),
             }
         }
     }
@@ -118,7 +118,7 @@ impl Operation for Finish<'_> {
 
 impl Finish<'_> {
     #[inline(always)]
-    unsafe fn rows<S: Simd>(&self, activation: impl Fn(S::Vector, *const f32) -> S::Vector) {
+    unsafe fn rows<S: Simd, F: Function, const IS_GATED: bool>(&self) {
         let Epilogue { scale, residual, .. } = *self.epilogue;
         for (row, sums) in self.sums.chunks_exact(PANEL_COLUMNS).enumerate() {
             let mut column = 0;
@@ -129,26 +129,24 @@ impl Finish<'_> {
                 unsafe {
                     let place = self.output.add(row * self.row_pitch + column);
                     let sum = sums.as_ptr().add(column);
-                    let gate = sum.add(PANEL_COLUMNS / 2);
                     let mut value = S::load(sum);
                     if !self.bias.is_empty() {
-                        value = S::add(value, S::load_first(self.bias.as_ptr().add(column), count));
+                        value = S::add(value, load_count::<S>(self.bias.as_ptr().add(column), count));
                     }
                     if residual == Residual::BeforeActivation {
-                        value = S::add(value, S::load_first(place, count));
+                        value = S::add(value, load_count::<S>(place, count));
                     }
-                    value = activation(value, gate);
+                    value = F::of::<S>(value);
+                    if IS_GATED {
+                        value = S::mul(value, sigmoid::<S>(S::load(sum.add(PANEL_COLUMNS / 2))));
+                    }
                     if scale != 1.0 {
                         value = S::mul(value, S::splat(scale));
                     }
                     if residual == Residual::Last {
-                        value = S::add(value, S::load_first(place, count));
+                        value = S::add(value, load_count::<S>(place, count));
                     }
-                    if count == S::LANES {
-                        S::store(place, value);
-                    } else {
-                        S::store_first(place, value, count);
-                    }
+                    store_count::<S>(place, value, count);
                 }
                 column += S::LANES;
             }

@@ -226,8 +226,7 @@ pub fn multiply(
     assert!(last_row + columns <= output.len(), "rows need {} values of {}", last_row + columns, output.len());
     assert!(windows.group_rows == 1 || placement.row_pitch >= columns, "rows of the output overlap");
     assert!(
-        windows.num_groups == 1
-            || placement.group_pitch >= (windows.group_rows - 1) * placement.row_pitch + columns,
+        windows.num_groups == 1 || placement.group_pitch >= (windows.group_rows - 1) * placement.row_pitch + columns,
         "groups of the output overlap"
     );
 
@@ -403,7 +402,9 @@ fn strips_of(kernel: &Kernel, rows: usize) -> Vec<(usize, usize)> {
     if kernel.has_even_strips {
         return even_parts(rows, count).collect();
     }
-    (0..count).map(|strip| (strip * kernel.strip_rows, kernel.strip_rows.min(rows - strip * kernel.strip_rows))).collect()
+    (0..count)
+        .map(|strip| (strip * kernel.strip_rows, kernel.strip_rows.min(rows - strip * kernel.strip_rows)))
+        .collect()
 }
 
 /// A stretch of inputs that is multiplied in one call.
@@ -540,7 +541,7 @@ impl Drop for ConfiguredTiles {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{arithmetics, assert_near, noise, tolerance};
+    use crate::testing::{activated, arithmetics, assert_near, noise, tolerance};
 
     /// The product as it is defined, in double precision.
     fn composed(
@@ -573,11 +574,8 @@ mod tests {
                         value += f64::from(*place);
                     }
                     value = match epilogue.activation {
-                        Activation::None => value,
-                        Activation::Relu => value.max(0.0),
-                        Activation::Silu => value / (1.0 + (-value).exp()),
-                        Activation::Gelu => value * normal_distribution(value),
                         Activation::GatedSigmoid => value / (1.0 + (-sum(columns + column)).exp()),
+                        activation => activated(activation, value),
                     };
                     value *= f64::from(epilogue.scale);
                     if epilogue.residual == Residual::Last {
@@ -588,16 +586,6 @@ mod tests {
             }
         }
         output
-    }
-
-    fn normal_distribution(value: f64) -> f64 {
-        let width = value / 200.0;
-        let density = |at: f64| (-0.5 * at * at).exp() / (2.0 * std::f64::consts::PI).sqrt();
-        let step = |step: i32| {
-            let start = f64::from(step) * width;
-            width / 6.0 * (density(start) + 4.0 * density(start + width / 2.0) + density(start + width))
-        };
-        0.5 + (0..200).map(step).sum::<f64>()
     }
 
     fn check(windows: &Windows<'_>, columns: usize, epilogue: &Epilogue<'_>, placement: Placement, name: &str) {
@@ -638,9 +626,16 @@ mod tests {
 
     #[test]
     fn linear_layers_of_odd_shapes() {
-        for (rows, inputs, columns) in
-            [(1, 1, 1), (7, 3, 5), (14, 32, 32), (17, 33, 31), (33, 64, 65), (50, 257, 16), (400, 40, 130), (3, 2500, 40)]
-        {
+        for (rows, inputs, columns) in [
+            (1, 1, 1),
+            (7, 3, 5),
+            (14, 32, 32),
+            (17, 33, 31),
+            (33, 64, 65),
+            (50, 257, 16),
+            (400, 40, 130),
+            (3, 2500, 40),
+        ] {
             let values = noise(rows * inputs, 1);
             let windows = Windows::matrix(&values, inputs);
             let bias = noise(columns, 4);
@@ -672,9 +667,14 @@ mod tests {
 
     #[test]
     fn convolutions_over_frames() {
-        for (frames, channels, kernel, stride, columns) in
-            [(12, 1, 10, 5, 6), (57, 6, 3, 2, 8), (31, 16, 2, 2, 33), (1000, 5, 3, 2, 4), (20, 7, 3, 1, 40), (4, 3, 2, 4, 3)]
-        {
+        for (frames, channels, kernel, stride, columns) in [
+            (12, 1, 10, 5, 6),
+            (57, 6, 3, 2, 8),
+            (31, 16, 2, 2, 33),
+            (1000, 5, 3, 2, 4),
+            (20, 7, 3, 1, 40),
+            (4, 3, 2, 4, 3),
+        ] {
             let values = noise(frames * channels, 1);
             let num_rows = (frames - kernel) / stride + 1;
             let windows = Windows::frames(&values, num_rows, stride * channels, kernel * channels);
@@ -715,7 +715,8 @@ mod tests {
         let values = noise(rows * inputs, 1);
         let weights = noise(inputs * columns, 2);
         for arithmetic in arithmetics() {
-            let packed = PackedMatrix::pack(arithmetic, 1, inputs, columns, |input, column| weights[input * columns + column]);
+            let packed =
+                PackedMatrix::pack(arithmetic, 1, inputs, columns, |input, column| weights[input * columns + column]);
             let product = |values: &[f32], threads: usize| {
                 let mut output = vec![0.0; values.len() / inputs * columns];
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

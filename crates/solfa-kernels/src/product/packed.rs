@@ -73,9 +73,8 @@ impl PackedMatrix {
         columns: usize,
         weight: impl Fn(usize, usize) -> f32 + Sync,
     ) -> Self {
-        let in_panel = |panel: usize, column: usize| {
-            Some(panel * PANEL_COLUMNS + column).filter(|&column| column < columns)
-        };
+        let in_panel =
+            |panel: usize, column: usize| Some(panel * PANEL_COLUMNS + column).filter(|&column| column < columns);
         Self::pack_columns(arithmetic, taps, tap_inputs, columns, false, in_panel, weight)
     }
 

@@ -19,16 +19,26 @@ pub use text::{TextEmbedding, TextEncoder, TextError};
 pub use tokenize::{Tokens, tokenize};
 
 use burn::tensor::Device;
+use solfa_kernels::Arithmetic;
 use solfa_signal::encoder::Encoder;
 
 use crate::checkpoint::LoadedModel;
+use crate::device::is_cpu_without_autodiff;
 
 /// The encoder that a model makes. `clips_per_pass` is the largest number of clips in one pass where the device is not
 /// the processor.
-pub fn encoder(model: LoadedModel, device: Device, clips_per_pass: usize) -> Box<dyn Encoder> {
+pub fn encoder(
+    model: LoadedModel,
+    device: Device,
+    clips_per_pass: usize,
+    arithmetic: Arithmetic,
+) -> Box<dyn Encoder> {
     match model {
+        LoadedModel::MelConformer(model) if is_cpu_without_autodiff(&device) => {
+            Box::new(NetworkEncoder::new(model.into_plan(arithmetic), device, clips_per_pass))
+        }
         LoadedModel::MelConformer(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
-        LoadedModel::Mulan(model) => Box::new(model.split(device, clips_per_pass).0),
+        LoadedModel::Mulan(model) => Box::new(model.split(device, clips_per_pass, arithmetic).0),
         LoadedModel::WaveformTransformer(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
         LoadedModel::MultiView(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
         LoadedModel::Mert2(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
