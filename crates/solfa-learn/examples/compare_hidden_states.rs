@@ -31,7 +31,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     for note in model.notes() {
         eprintln!("note: {note}");
     }
-    let encoder = embed::encoder(model, device, 1);
+    let encoder = embed::encoder(model, device, 1, solfa_kernels::Arithmetic::new(solfa_kernels::Precision::F32));
     let clip = audio::read(Path::new(sound))?;
     let begun = Instant::now();
     let found = encoder.encode(std::slice::from_ref(&clip), &LayerChoice::All)?;

@@ -34,6 +34,9 @@ pub struct ConformerConfig {
     pub rotary_base: f64,
 }
 
+/// Added to the variance in the norms inside the layers: PyTorch's default, which the reference leaves as it is.
+pub(crate) const INNER_NORM_EPSILON: f64 = 1e-5;
+
 /// Layers, and the norm after the last of them.
 #[derive(Module, Debug)]
 pub struct Conformer {
@@ -100,7 +103,7 @@ pub struct ConformerLayer {
 impl ConformerLayer {
     /// A layer with random weights.
     pub fn new(config: &ConformerConfig, device: &Device) -> Self {
-        let norm = || LayerNormConfig::new(config.hidden_size).init(device);
+        let norm = || LayerNormConfig::new(config.hidden_size).with_epsilon(INNER_NORM_EPSILON).init(device);
         Self {
             feed_forward1_norm: norm(),
             feed_forward1: ConformerFeedForward::new(config, device),
@@ -172,7 +175,7 @@ impl ConvolutionModule {
         let dim = config.hidden_size;
         let reach = config.depthwise_kernel / 2;
         Self {
-            norm: LayerNormConfig::new(dim).init(device),
+            norm: LayerNormConfig::new(dim).with_epsilon(INNER_NORM_EPSILON).init(device),
             pointwise_in: PointwiseConv::new(dim, 2 * dim, device),
             depthwise: Conv1dConfig::new(dim, dim, config.depthwise_kernel)
                 .with_groups(dim)

@@ -25,7 +25,7 @@ mod xlm_roberta;
 pub use attention::{AttentionObserver, RotarySelfAttention, SelfAttention, scaled_dot_product_attention};
 pub use attention_pooling::{AttentionPooling, AttentionPoolingConfig};
 pub use conformer::{Conformer, ConformerConfig, ConformerLayer};
-pub(crate) use conformer::{ConformerFeedForward, ConvolutionModule};
+pub(crate) use conformer::{ConformerFeedForward, ConvolutionModule, INNER_NORM_EPSILON};
 pub use conv_subsampling::{Conv2dSubsampling, ResidualConvBlock};
 pub use convnext_subsampling::{ConvNextBlock, ConvNextSubsampling, ConvNextSubsamplingConfig, GlobalResponseNorm};
 pub use feed_forward::FeedForward;

@@ -5,11 +5,13 @@ use solfa_kernels::depthwise::depthwise;
 use solfa_kernels::elementwise::rotate;
 use solfa_kernels::memory::borrow;
 use solfa_kernels::product::{Activation, PackedMatrix};
-use solfa_kernels::Arithmetic;
+use solfa_kernels::{Arithmetic, InstructionSet};
 
 use super::linear::PackedLinear;
 use super::{FoldedBatchNorm, Norm, PlannedStates, WeightsObserver, values};
-use crate::model::{Conformer, ConformerConfig, ConformerLayer};
+use crate::model::{
+    Conformer, ConformerConfig, ConformerFeedForward, ConformerLayer, ConvolutionModule, INNER_NORM_EPSILON,
+};
 
 pub(super) struct ConformerPlan {
     layers: Vec<LayerPlan>,
@@ -50,7 +52,7 @@ impl ConformerPlan {
         let Conformer { layers, norm, positions } = conformer;
         Self {
             layers: layers.into_iter().map(|layer| LayerPlan::new(layer, arithmetic)).collect(),
-            norm: Norm::new(norm),
+            norm: Norm::new(norm, config.layer_norm_epsilon),
             inverse_frequencies: values(positions.inverse_frequencies()),
             config: config.clone(),
             arithmetic,
@@ -158,7 +160,7 @@ impl ConformerPlan {
 impl FeedForwardPlan {
     fn add_half_to(
         &self,
-        set: solfa_kernels::InstructionSet,
+        set: InstructionSet,
         hidden: &mut [f32],
         normed: &mut [f32],
         wide: &mut [f32],
@@ -175,27 +177,27 @@ impl LayerPlan {
         let linear = |linear| PackedLinear::new(linear, arithmetic);
         let attention = layer.attention;
         let convolution = layer.convolution;
-        let feed_forward = |norm, feed_forward: crate::model::ConformerFeedForward| FeedForwardPlan {
-            norm: Norm::new(norm),
+        let feed_forward = |norm, feed_forward: ConformerFeedForward| FeedForwardPlan {
+            norm: Norm::new(norm, INNER_NORM_EPSILON),
             expand: linear(feed_forward.expand),
             contract: linear(feed_forward.contract),
         };
         Self {
             feed_forward1: feed_forward(layer.feed_forward1_norm, layer.feed_forward1),
-            attention_norm: Norm::new(layer.attention_norm),
+            attention_norm: Norm::new(layer.attention_norm, INNER_NORM_EPSILON),
             query_and_key: PackedLinear::side_by_side([attention.query, attention.key], arithmetic),
             value: linear(attention.value),
             attention_output: linear(attention.output),
             convolution: ConvolutionPlan::new(convolution, arithmetic),
             feed_forward2: feed_forward(layer.feed_forward2_norm, layer.feed_forward2),
-            final_norm: Norm::new(layer.final_norm),
+            final_norm: Norm::new(layer.final_norm, INNER_NORM_EPSILON),
         }
     }
 }
 
 impl ConvolutionPlan {
-    fn new(module: crate::model::ConvolutionModule, arithmetic: Arithmetic) -> Self {
-        let norm = Norm::new(module.norm);
+    fn new(module: ConvolutionModule, arithmetic: Arithmetic) -> Self {
+        let norm = Norm::new(module.norm, INNER_NORM_EPSILON);
         let [channels, _, taps] = module.depthwise.weight.dims();
         let batch_norm = FoldedBatchNorm::new(module.batch_norm);
         // [channels, 1, taps]

@@ -47,10 +47,11 @@ struct Norm {
 }
 
 impl Norm {
-    fn new(norm: LayerNorm) -> Self {
+    /// Burn keeps the epsilon to itself.
+    fn new(norm: LayerNorm, epsilon: f64) -> Self {
         let gamma = values(norm.gamma.val());
         let beta = norm.beta.map_or_else(|| vec![0.0; gamma.len()], |beta| values(beta.val()));
-        Self { gamma, beta, epsilon: norm.epsilon as f32 }
+        Self { gamma, beta, epsilon: epsilon as f32 }
     }
 
     /// Of every row of `input`.

@@ -1,7 +1,8 @@
 //! MuQ and MusicFM against their reference implementations; see `fixtures/golden/MANIFEST.md`.
 
-use crate::common::{clips, device, fixture, load, tensors};
+use crate::common::{arithmetics, clips, device, fixture, load, tensors};
 use burn::tensor::{Bool, Tensor, TensorData};
+use solfa_kernels::Precision;
 use solfa_learn::embed::{NetworkEncoder, tokenize};
 use solfa_learn::model::MelConformer;
 use solfa_signal::audio::WaveformSource;
@@ -21,25 +22,34 @@ const CASES: [&str; 3] = ["muq-25hz", "muq-50hz", "musicfm-tiny"];
 fn every_hidden_state_is_the_references() {
     for case in CASES {
         let folder = fixture("golden").join(case);
-        let clips = clips(&tensors(&folder.join("inputs.safetensors")), 24_000);
-        let expected = tensors(&folder.join("outputs.safetensors"));
-        let encoder = NetworkEncoder::new(load(&folder), device(), 1);
-        let found = encoder.encode(&clips, &LayerChoice::All).unwrap();
-        let num_expected = (0..).take_while(|layer| expected.contains_key(&format!("hidden_{layer}"))).count();
-        assert_eq!(found.layers.len(), num_expected, "{case}: number of hidden states");
-        assert_eq!(num_expected, 3, "{case}: hidden states compared");
-        for (layer, frames) in found.layers.iter().enumerate() {
-            let expected = &expected[&format!("hidden_{layer}")];
-            assert_eq!(frames.clips.len(), 2);
-            for (item, frames) in frames.clips.iter().enumerate() {
-                assert_eq!(
-                    [2, frames.num_frames(), frames.dim()],
-                    expected.shape[..],
-                    "{case}: shape of layer {layer}"
-                );
-                let what = format!("{case}: layer {layer}, item {item}");
-                assert_golden(&what, frames.data(), expected.item(item), TOLERANCE);
-            }
+        check_hidden_states(case, "module", &NetworkEncoder::new(load(&folder), device(), 1));
+        for arithmetic in arithmetics(Precision::F32) {
+            let encoder = NetworkEncoder::new(load(&folder).into_plan(arithmetic), device(), 1);
+            check_hidden_states(case, &format!("{arithmetic:?}"), &encoder);
+        }
+    }
+}
+
+/// Every hidden state of both clips of a case.
+fn check_hidden_states(case: &str, how: &str, encoder: &dyn Encoder) {
+    let folder = fixture("golden").join(case);
+    let clips = clips(&tensors(&folder.join("inputs.safetensors")), 24_000);
+    let expected = tensors(&folder.join("outputs.safetensors"));
+    let found = encoder.encode(&clips, &LayerChoice::All).unwrap();
+    let num_expected = (0..).take_while(|layer| expected.contains_key(&format!("hidden_{layer}"))).count();
+    assert_eq!(found.layers.len(), num_expected, "{case}: number of hidden states");
+    assert_eq!(num_expected, 3, "{case}: hidden states compared");
+    for (layer, frames) in found.layers.iter().enumerate() {
+        let expected = &expected[&format!("hidden_{layer}")];
+        assert_eq!(frames.clips.len(), 2);
+        for (item, frames) in frames.clips.iter().enumerate() {
+            assert_eq!(
+                [2, frames.num_frames(), frames.dim()],
+                expected.shape[..],
+                "{case}: shape of layer {layer}"
+            );
+            let what = format!("{case}, {how}: layer {layer}, item {item}");
+            assert_golden(&what, frames.data(), expected.item(item), TOLERANCE);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! On the processor an encoder gives every clip a pass of its own, so the laws of encoders do not see this; on other
 //! devices clips of equal length share one.
 
-use crate::common::{device, fixture};
+use crate::common::{device, fixture, single_precision};
 use burn::tensor::Tensor;
 use solfa_learn::checkpoint::{Checkpoint, LoadedModel};
 use solfa_learn::embed::{HiddenState, Network};
@@ -37,7 +37,7 @@ fn clips_that_share_a_pass_do_not_know_of_each_other() {
             LoadedModel::Mert2(model) => check(case, model.as_ref()),
             LoadedModel::MultiView(model) => check(case, model.as_ref()),
             LoadedModel::Vit1d(model) => check(case, model.as_ref()),
-            LoadedModel::Mulan(model) => check(case, model.split(device(), 1).0.network()),
+            LoadedModel::Mulan(model) => check(case, model.split(device(), 1, single_precision()).0.network()),
         }
     }
 }
