@@ -54,13 +54,49 @@ impl Default for Epilogue<'_> {
 impl Epilogue<'_> {
     /// # Panics
     /// If it does not fit the weights.
-    pub(super) fn check(&self, weights: &PackedMatrix) {
+    pub(crate) fn check(&self, weights: &PackedMatrix) {
         if let Some(bias) = self.bias {
             assert_eq!(bias.len(), weights.columns(), "one bias a column");
         }
         let is_gated = self.activation == Activation::GatedSigmoid;
         assert_eq!(is_gated, weights.is_gated(), "gates need weights that were packed for them");
         assert!(!is_gated || self.bias.is_none(), "a gated linear unit has no bias here");
+    }
+
+    /// Brings the first `count` values of a vector of sums to their place.
+    ///
+    /// # Safety
+    /// As for [`Simd`]. `place` is valid for `count` values that nobody else uses, and so is `bias`, if there is one.
+    #[inline(always)]
+    pub(crate) unsafe fn place<S: Simd>(
+        &self,
+        mut value: S::Vector,
+        bias: Option<*const f32>,
+        place: *mut f32,
+        count: usize,
+        activation: impl Fn(S::Vector) -> S::Vector,
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            if let Some(bias) = bias {
+                value = S::add(value, S::load_first(bias, count));
+            }
+            if self.residual == Residual::BeforeActivation {
+                value = S::add(value, S::load_first(place, count));
+            }
+            value = activation(value);
+            if self.scale != 1.0 {
+                value = S::mul(value, S::splat(self.scale));
+            }
+            if self.residual == Residual::Last {
+                value = S::add(value, S::load_first(place, count));
+            }
+            if count == S::LANES {
+                S::store(place, value);
+            } else {
+                S::store_first(place, value, count);
+            }
+        }
     }
 
     /// Brings the sums of a strip and a panel to their place.
@@ -119,7 +155,6 @@ impl Operation for Finish<'_> {
 impl Finish<'_> {
     #[inline(always)]
     unsafe fn rows<S: Simd>(&self, activation: impl Fn(S::Vector, *const f32) -> S::Vector) {
-        let Epilogue { scale, residual, .. } = *self.epilogue;
         for (row, sums) in self.sums.chunks_exact(PANEL_COLUMNS).enumerate() {
             let mut column = 0;
             while column < self.columns {
@@ -130,25 +165,8 @@ impl Finish<'_> {
                     let place = self.output.add(row * self.row_pitch + column);
                     let sum = sums.as_ptr().add(column);
                     let gate = sum.add(PANEL_COLUMNS / 2);
-                    let mut value = S::load(sum);
-                    if !self.bias.is_empty() {
-                        value = S::add(value, S::load_first(self.bias.as_ptr().add(column), count));
-                    }
-                    if residual == Residual::BeforeActivation {
-                        value = S::add(value, S::load_first(place, count));
-                    }
-                    value = activation(value, gate);
-                    if scale != 1.0 {
-                        value = S::mul(value, S::splat(scale));
-                    }
-                    if residual == Residual::Last {
-                        value = S::add(value, S::load_first(place, count));
-                    }
-                    if count == S::LANES {
-                        S::store(place, value);
-                    } else {
-                        S::store_first(place, value, count);
-                    }
+                    let bias = (!self.bias.is_empty()).then(|| self.bias.as_ptr().add(column));
+                    self.epilogue.place::<S>(S::load(sum), bias, place, count, |value| activation(value, gate));
                 }
                 column += S::LANES;
             }
