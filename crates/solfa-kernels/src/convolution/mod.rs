@@ -4,10 +4,19 @@
 //! (residual, activation) happens before a value is first written. A [`Placement`] writes the result into the middle of
 //! the next convolution's image.
 
-use crate::product::{self, Arithmetic, Epilogue, PackedMatrix, Placement, Windows};
+mod algorithm;
+mod tiles;
+
+use self::algorithm::{Polyphase, Winograd};
+use self::tiles::Transformed;
+use crate::InstructionSet;
+use crate::product::{self, Arithmetic, Epilogue, PackedMatrix, Placement, Precision, Windows};
 
 /// Taps of a kernel over time, and over bands.
 const TAPS: usize = 3;
+
+/// Channels, of inputs and of outputs, from which on tiles are faster than the definition.
+const FEWEST_CHANNELS: usize = 32;
 
 /// The weights of a 3x3 convolution, packed once for one kind of arithmetic.
 #[derive(Debug)]
@@ -23,6 +32,10 @@ pub struct PackedConvolution {
 enum Way {
     /// As it is defined: a product with windows of three stretches.
     Direct(PackedMatrix),
+    /// At stride 1, tiles of four by four outputs.
+    Winograd(Transformed<Winograd>),
+    /// At stride 2, tiles of two by two outputs.
+    Polyphase(Transformed<Polyphase>),
 }
 
 impl PackedConvolution {
@@ -40,12 +53,8 @@ impl PackedConvolution {
     ) -> Self {
         assert!(strides.iter().all(|&stride| stride > 0), "strides of {strides:?}");
         assert!(input_channels > 0 && output_channels > 0, "{input_channels} channels to {output_channels}");
-        let tap_inputs = TAPS * input_channels;
-        let matrix = PackedMatrix::pack(arithmetic, TAPS, tap_inputs, output_channels, |input, output| {
-            let (time_tap, rest) = (input / tap_inputs, input % tap_inputs);
-            weight(output, rest % input_channels, time_tap, rest / input_channels)
-        });
-        Self { input_channels, output_channels, strides, way: Way::Direct(matrix) }
+        let way = Way::new(arithmetic, input_channels, output_channels, strides, weight);
+        Self { input_channels, output_channels, strides, way }
     }
 
     /// Channels of the image that it is given.
@@ -72,7 +81,41 @@ impl PackedConvolution {
     pub fn num_bytes(&self) -> usize {
         match &self.way {
             Way::Direct(matrix) => matrix.num_bytes(),
+            Way::Winograd(weights) => weights.num_bytes(),
+            Way::Polyphase(weights) => weights.num_bytes(),
         }
+    }
+}
+
+impl Way {
+    fn new(
+        arithmetic: Arithmetic,
+        input_channels: usize,
+        output_channels: usize,
+        strides: [usize; 2],
+        weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
+    ) -> Self {
+        // Tiles are worth while in single precision only, and for so many channels that products take longer than
+        // transforms.
+        let (set, precision) = (arithmetic.instruction_set(), arithmetic.precision());
+        let in_tiles = set != InstructionSet::Amx && input_channels.min(output_channels) >= FEWEST_CHANNELS;
+        let single = Arithmetic::with_instructions(set, Precision::F32);
+        let has_fast_bf16 = set >= InstructionSet::Avx512Bf16 && precision == Precision::Bf16;
+        if in_tiles && strides == [1, 1] && Transformed::<Winograd>::suits(input_channels, output_channels) {
+            return Self::Winograd(Transformed::pack(single, input_channels, output_channels, weight));
+        }
+        if in_tiles
+            && strides == [2, 2]
+            && !has_fast_bf16
+            && Transformed::<Polyphase>::suits(input_channels, output_channels)
+        {
+            return Self::Polyphase(Transformed::pack(single, input_channels, output_channels, weight));
+        }
+        let tap_inputs = TAPS * input_channels;
+        Self::Direct(PackedMatrix::pack(arithmetic, TAPS, tap_inputs, output_channels, |input, output| {
+            let (time_tap, rest) = (input / tap_inputs, input % tap_inputs);
+            weight(output, rest % input_channels, time_tap, rest / input_channels)
+        }))
     }
 }
 
@@ -135,6 +178,8 @@ pub fn convolve(
             };
             product::multiply(&windows, matrix, epilogue, output, placement);
         }
+        Way::Winograd(weights) => weights.convolve(image, num_times, num_bands, epilogue, output, placement),
+        Way::Polyphase(weights) => weights.convolve(image, num_times, num_bands, epilogue, output, placement),
     }
 }
 

@@ -54,13 +54,49 @@ impl Default for Epilogue<'_> {
 impl Epilogue<'_> {
     /// # Panics
     /// If it does not fit the weights.
-    pub(super) fn check(&self, weights: &PackedMatrix) {
+    pub(crate) fn check(&self, weights: &PackedMatrix) {
         if let Some(bias) = self.bias {
             assert_eq!(bias.len(), weights.columns(), "one bias a column");
         }
         let is_gated = self.activation == Activation::GatedSigmoid;
         assert_eq!(is_gated, weights.is_gated(), "gates need weights that were packed for them");
         assert!(!is_gated || self.bias.is_none(), "a gated linear unit has no bias here");
+    }
+
+    /// Brings the first `count` values of a vector of sums to their place.
+    ///
+    /// # Safety
+    /// As for [`Simd`]. `place` is valid for `count` values that nobody else uses, `bias` for as many, and `gate` for a whole
+    /// vector, if there are such.
+    #[inline(always)]
+    pub(crate) unsafe fn place<S: Simd, F: Function>(
+        &self,
+        mut value: S::Vector,
+        gate: Option<*const f32>,
+        bias: Option<*const f32>,
+        place: *mut f32,
+        count: usize,
+    ) {
+        // SAFETY: the caller's.
+        unsafe {
+            if let Some(bias) = bias {
+                value = S::add(value, load_count::<S>(bias, count));
+            }
+            if self.residual == Residual::BeforeActivation {
+                value = S::add(value, load_count::<S>(place, count));
+            }
+            value = F::of::<S>(value);
+            if let Some(gate) = gate {
+                value = S::mul(value, sigmoid::<S>(S::load(gate)));
+            }
+            if self.scale != 1.0 {
+                value = S::mul(value, S::splat(self.scale));
+            }
+            if self.residual == Residual::Last {
+                value = S::add(value, load_count::<S>(place, count));
+            }
+            store_count::<S>(place, value, count);
+        }
     }
 
     /// Brings the sums of a strip and a panel to their place.
@@ -119,7 +155,6 @@ impl Operation for Finish<'_> {
 impl Finish<'_> {
     #[inline(always)]
     unsafe fn rows<S: Simd, F: Function, const IS_GATED: bool>(&self) {
-        let Epilogue { scale, residual, .. } = *self.epilogue;
         for (row, sums) in self.sums.chunks_exact(PANEL_COLUMNS).enumerate() {
             let mut column = 0;
             while column < self.columns {
@@ -129,24 +164,9 @@ impl Finish<'_> {
                 unsafe {
                     let place = self.output.add(row * self.row_pitch + column);
                     let sum = sums.as_ptr().add(column);
-                    let mut value = S::load(sum);
-                    if !self.bias.is_empty() {
-                        value = S::add(value, load_count::<S>(self.bias.as_ptr().add(column), count));
-                    }
-                    if residual == Residual::BeforeActivation {
-                        value = S::add(value, load_count::<S>(place, count));
-                    }
-                    value = F::of::<S>(value);
-                    if IS_GATED {
-                        value = S::mul(value, sigmoid::<S>(S::load(sum.add(PANEL_COLUMNS / 2))));
-                    }
-                    if scale != 1.0 {
-                        value = S::mul(value, S::splat(scale));
-                    }
-                    if residual == Residual::Last {
-                        value = S::add(value, load_count::<S>(place, count));
-                    }
-                    store_count::<S>(place, value, count);
+                    let bias = (!self.bias.is_empty()).then(|| self.bias.as_ptr().add(column));
+                    let gate = IS_GATED.then(|| sum.add(PANEL_COLUMNS / 2));
+                    self.epilogue.place::<S, F>(S::load(sum), gate, bias, place, count);
                 }
                 column += S::LANES;
             }

@@ -13,6 +13,7 @@
 mod amx;
 #[cfg(target_arch = "x86_64")]
 mod bf16_dot;
+mod block;
 mod epilogue;
 mod fma;
 mod operand;
@@ -20,10 +21,12 @@ mod packed;
 
 pub use epilogue::{Activation, Epilogue, Residual};
 pub use packed::PackedMatrix;
+pub(crate) use block::{BlockOperand, BlockProduct};
+pub(crate) use operand::OperandFormat;
 
 use rayon::prelude::*;
 
-use self::operand::{Operand, OperandFormat, OperandView};
+use self::operand::{Operand, OperandView};
 use crate::InstructionSet;
 use crate::memory::borrow;
 
@@ -202,6 +205,19 @@ pub struct Placement {
     pub row_pitch: usize,
 }
 
+impl Placement {
+    /// # Panics
+    /// If so many rows (at least one) of so many columns lie beyond the output or overlap.
+    pub(crate) fn check(&self, num_groups: usize, group_rows: usize, columns: usize, output_len: usize) {
+        let Self { group_pitch, row_pitch } = *self;
+        let needed = (num_groups - 1) * group_pitch + (group_rows - 1) * row_pitch + columns;
+        assert!(needed <= output_len, "rows need {needed} values of {output_len}");
+        assert!(group_rows == 1 || row_pitch >= columns, "rows of the output overlap");
+        let group = (group_rows - 1) * row_pitch + columns;
+        assert!(num_groups == 1 || group_pitch >= group, "groups of the output overlap");
+    }
+}
+
 /// `windows x weights`, with everything that an [`Epilogue`] says, into `output`.
 ///
 /// # Panics
@@ -222,13 +238,7 @@ pub fn multiply(
     epilogue.check(weights);
     let needed = windows.span(windows.num_groups, windows.group_rows);
     assert!(needed <= windows.values.len(), "windows see {needed} values of {}", windows.values.len());
-    let last_row = (windows.num_groups - 1) * placement.group_pitch + (windows.group_rows - 1) * placement.row_pitch;
-    assert!(last_row + columns <= output.len(), "rows need {} values of {}", last_row + columns, output.len());
-    assert!(windows.group_rows == 1 || placement.row_pitch >= columns, "rows of the output overlap");
-    assert!(
-        windows.num_groups == 1 || placement.group_pitch >= (windows.group_rows - 1) * placement.row_pitch + columns,
-        "groups of the output overlap"
-    );
+    placement.check(windows.num_groups, windows.group_rows, columns, output.len());
 
     let kernel = weights.arithmetic().kernel();
     let job = Job { kernel, windows, weights, epilogue, output: OutputPointer(output.as_mut_ptr()), placement };
@@ -258,7 +268,7 @@ struct Job<'a> {
 
 /// The first value of an output of which every task writes rows and columns of its own.
 #[derive(Clone, Copy)]
-struct OutputPointer(*mut f32);
+pub(crate) struct OutputPointer(pub(crate) *mut f32);
 
 // SAFETY: tasks write to places of their own, see [`Job::tasks`]; the output outlives them, because `multiply` waits.
 unsafe impl Send for OutputPointer {}
@@ -276,8 +286,8 @@ struct Task {
     num_panels: usize,
 }
 
-/// `total` as `parts` ranges whose lengths differ by one at most.
-fn even_parts(total: usize, parts: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
+/// `total` as `parts` ranges whose lengths differ by one at most: first and length.
+pub(crate) fn even_parts(total: usize, parts: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
     (0..parts).map(move |part| {
         let start = total * part / parts;
         (start, total * (part + 1) / parts - start)
@@ -329,7 +339,8 @@ impl Job<'_> {
         let Self { kernel, windows, weights, epilogue, output, placement } = self;
         let strips = strips_of(kernel, task.num_rows);
         let num_strips = task.num_groups * strips.len();
-        let chunks = Chunks::new(kernel, windows);
+        // Windows that overlap are small in memory, however many inputs they have.
+        let chunks = Chunks::new(kernel, windows.taps, windows.tap_inputs, windows.overlaps());
         let panel_sums = num_strips * kernel.strip_rows * PANEL_COLUMNS;
         let mut sums = borrow::<f32>(if chunks.num_rounds() > 1 { task.num_panels * panel_sums } else { panel_sums });
         let sums_kept = chunks.num_rounds() > 1;
@@ -425,18 +436,17 @@ struct Chunks {
 }
 
 impl Chunks {
-    fn new(kernel: &Kernel, windows: &Windows<'_>) -> Self {
-        let steps_per_tap = windows.tap_inputs.div_ceil(kernel.step_inputs);
+    fn new(kernel: &Kernel, taps: usize, tap_inputs: usize, is_one_round: bool) -> Self {
+        let steps_per_tap = tap_inputs.div_ceil(kernel.step_inputs);
         let chunk_steps = (kernel.chunk_inputs / kernel.step_inputs).max(1);
         let per_tap = steps_per_tap.div_ceil(chunk_steps).max(1);
-        let chunks: Vec<Chunk> = (0..windows.taps)
+        let chunks: Vec<Chunk> = (0..taps)
             .flat_map(|tap| {
                 even_parts(steps_per_tap, per_tap).map(move |(first_step, steps)| Chunk { tap, first_step, steps })
             })
             .collect();
-        // Windows that overlap are small in memory, however many inputs they have.
         let chunks_per_round =
-            if windows.overlaps() { chunks.len() } else { (kernel.block_inputs / kernel.chunk_inputs).max(1) };
+            if is_one_round { chunks.len() } else { (kernel.block_inputs / kernel.chunk_inputs).max(1) };
         Self { chunks, chunks_per_round, steps_per_tap, step_bytes: kernel.packed.step_bytes() }
     }
 
@@ -500,7 +510,7 @@ impl<'a> Upcoming<'a> {
 
 /// Asks for a line of memory. Any address will do: nothing happens where there is no memory.
 #[inline(always)]
-fn prefetch(address: *const u8) {
+pub(crate) fn prefetch(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: prefetching never faults.
     unsafe {

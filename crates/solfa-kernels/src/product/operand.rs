@@ -8,7 +8,7 @@ use crate::simd::{Operation, Simd, dispatch};
 
 /// How the left operand lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OperandFormat {
+pub(crate) enum OperandFormat {
     /// Single precision, where possible in place.
     F32,
     /// bfloat16, rounded to the nearest.
@@ -19,14 +19,14 @@ pub(super) enum OperandFormat {
 
 impl OperandFormat {
     /// Bytes of a value in one plane.
-    fn value_bytes(self) -> usize {
+    pub(crate) fn value_bytes(self) -> usize {
         match self {
             Self::F32 => 4,
             Self::Bf16 | Self::SplitBf16 => 2,
         }
     }
 
-    fn num_planes(self) -> usize {
+    pub(crate) fn num_planes(self) -> usize {
         if self == Self::SplitBf16 { 2 } else { 1 }
     }
 }
@@ -40,12 +40,12 @@ pub(super) enum Operand<'a> {
 /// Bytes from one thing to the next.
 #[derive(Clone, Copy)]
 pub(super) struct Layout {
-    group_pitch: usize,
-    row_pitch: usize,
-    tap_pitch: usize,
-    value_bytes: usize,
+    pub(super) group_pitch: usize,
+    pub(super) row_pitch: usize,
+    pub(super) tap_pitch: usize,
+    pub(super) value_bytes: usize,
     /// From a value to its low part.
-    low_offset: usize,
+    pub(super) low_offset: usize,
 }
 
 /// A left operand from some row on.
@@ -56,7 +56,12 @@ pub(super) struct OperandView<'a> {
     layout: Layout,
 }
 
-impl OperandView<'_> {
+impl<'a> OperandView<'a> {
+    /// Rows of which the first begins with the first byte.
+    pub(super) fn new(bytes: &'a [u8], layout: Layout) -> Self {
+        Self { bytes, layout }
+    }
+
     /// The same from another row on.
     pub(super) fn at(self, group: usize, row: usize) -> Self {
         let offset = group * self.layout.group_pitch + row * self.layout.row_pitch;

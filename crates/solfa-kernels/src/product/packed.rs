@@ -152,7 +152,7 @@ impl PackedMatrix {
         self.is_gated
     }
 
-    pub(super) fn num_panels(&self) -> usize {
+    pub(crate) fn num_panels(&self) -> usize {
         self.columns.div_ceil(self.panel_columns())
     }
 
