@@ -11,7 +11,7 @@ use solfa_hub::settings::HubSettings;
 use solfa_hub::wanted::Wanted;
 use solfa_learn::checkpoint::{Checkpoint, LoadedModel, Tower};
 use solfa_learn::device::{Device, DeviceChoice};
-use solfa_learn::embed;
+use solfa_learn::embed::{self, Precision, PrecisionError};
 use solfa_signal::encoder::Encoder;
 use solfa_signal::features;
 
@@ -42,11 +42,12 @@ pub(crate) fn open(arguments: &ModelArguments, batch: Option<usize>) -> anyhow::
         );
         DEFAULT_MODEL
     });
-    if let Some(encoder) = builtin(name, arguments.device)? {
+    if let Some(encoder) = builtin(name, arguments.device, arguments.dtype)? {
         return Ok(NamedEncoder { name: name.to_owned(), encoder, default_batch: rayon::current_num_threads() });
     }
     let NamedModel { name, model, device } = load(name, arguments.device)?;
-    let encoder = embed::encoder(model, device, batch.unwrap_or(GRAPHICS_BATCH));
+    let clips_per_pass = batch.unwrap_or(GRAPHICS_BATCH);
+    let encoder = embed::encoder(model, device, clips_per_pass, arguments.dtype).map_err(unavailable)?;
     Ok(NamedEncoder { name, encoder, default_batch: default_batch(arguments.device) })
 }
 
@@ -55,13 +56,21 @@ pub(crate) fn default_batch(device: DeviceChoice) -> usize {
     if device == DeviceChoice::Cpu { 1 } else { GRAPHICS_BATCH }
 }
 
-fn builtin(name: &str, device: DeviceChoice) -> anyhow::Result<Option<Box<dyn Encoder>>> {
+/// That a model does not compute in the type of numbers that was asked for: another command line is needed.
+pub(crate) fn unavailable(error: PrecisionError) -> UsageError {
+    UsageError(error.to_string())
+}
+
+fn builtin(name: &str, device: DeviceChoice, precision: Precision) -> anyhow::Result<Option<Box<dyn Encoder>>> {
     // A checkpoint of that name in the current folder is meant by `./mel`.
     if !features::BUILTIN_NAMES.contains(&name) {
         return Ok(None);
     }
     if device != DeviceChoice::Cpu {
         return Err(UsageError(format!("`{name}` runs on the CPU only: leave out --device {}", device.name())).into());
+    }
+    if precision != Precision::F32 {
+        return Err(UsageError(format!("`{name}` is computed in one precision only: leave out --dtype {precision}")).into());
     }
     Ok(features::builtin(name))
 }

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use solfa_learn::checkpoint::{Checkpoint, TensorSource};
 use solfa_learn::device::DeviceChoice;
-use solfa_learn::embed;
+use solfa_learn::embed::{self, Precision};
 use solfa_signal::audio;
 use solfa_signal::encoder::LayerChoice;
 use solfa_signal::testing::compare;
@@ -31,7 +31,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     for note in model.notes() {
         eprintln!("note: {note}");
     }
-    let encoder = embed::encoder(model, device, 1);
+    let encoder = embed::encoder(model, device, 1, Precision::F32)?;
     let clip = audio::read(Path::new(sound))?;
     let begun = Instant::now();
     let found = encoder.encode(std::slice::from_ref(&clip), &LayerChoice::All)?;

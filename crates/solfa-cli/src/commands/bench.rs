@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<Outcome> {
     }
     let measured = Measured {
         model: named.name,
-        dtype: arguments.dtype.name(),
+        dtype: arguments.model.dtype.name(),
         device: arguments.model.device.name(),
         threads: rayon::current_num_threads(),
         layers: layers.len(),

@@ -62,6 +62,7 @@ pub(crate) fn run(arguments: &TagArguments) -> anyhow::Result<Outcome> {
         (true, None) => return Err(UsageError(format!("--softmax: {name} says no temperature: leave it out")).into()),
     };
     let (audio, text) = model.split(device, GRAPHICS_BATCH);
+    let audio = audio.with_precision(arguments.model.dtype).map_err(encoders::unavailable)?;
     let plan = arguments.windows.plan(audio.spec())?;
     let label_vectors = label_vectors(&text, &prompts_of_labels, arguments.alone)?;
     let Inputs { recordings, failed } = inputs;

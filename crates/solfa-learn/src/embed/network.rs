@@ -10,6 +10,7 @@ use solfa_signal::encoder::{
 };
 use solfa_signal::frames::Frames;
 
+use super::precision::{Precision, PrecisionError};
 use crate::model::AttentionObserver;
 
 /// A loaded network that an [`Encoder`] can be made of.
@@ -26,6 +27,12 @@ pub trait Network: Send + Sync {
         last_layer: usize,
         observer: AttentionObserver<'_>,
     ) -> Vec<HiddenState>;
+
+    /// Makes ready to compute in another precision, on the device that the network was loaded on; false where it cannot,
+    /// which is so for all but [`Precision::F32`] unless a network says otherwise.
+    fn set_precision(&mut self, precision: Precision, _device: &Device) -> bool {
+        precision == Precision::F32
+    }
 }
 
 /// One layer's output.
@@ -75,6 +82,18 @@ impl<N: Network> NetworkEncoder<N> {
         let is_processor = device == Device::flex();
         let spec = network.encoder_spec();
         Self { network, device, clips_per_pass: if is_processor { 1 } else { clips_per_pass.max(1) }, spec }
+    }
+
+    /// The encoder in another precision than [`Precision::F32`], with an identity of its own. To be called once.
+    ///
+    /// # Errors
+    /// [`PrecisionError`] where the network does not compute in it.
+    pub fn with_precision(mut self, precision: Precision) -> Result<Self, PrecisionError> {
+        if !self.network.set_precision(precision, &self.device) {
+            return Err(PrecisionError { model: self.spec.name, precision });
+        }
+        self.spec.identity = precision.identity(self.spec.identity);
+        Ok(self)
     }
 
     /// The network.

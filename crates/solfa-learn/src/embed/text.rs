@@ -3,6 +3,7 @@
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use solfa_signal::encoder::sha256_hex;
 
+use super::precision::{Precision, PrecisionError};
 use crate::checkpoint::{MulanText, TokenizedText};
 
 /// MuQ-MuLan's text tower: a text to one vector of length one. What the text is like is told by the dot product with a
@@ -61,6 +62,17 @@ impl TextEncoder {
     pub(super) fn new(text: MulanText, device: Device, joint_space_identity: String) -> Self {
         let identity = sha256_hex(format!("{joint_space_identity}\ntokenizer={}\n", text.tokenizer.sha256()));
         Self { text, device, joint_space_identity, identity }
+    }
+
+    /// The encoder in another precision than [`Precision::F32`].
+    ///
+    /// # Errors
+    /// [`PrecisionError`]: the tower of texts computes in [`Precision::F32`] only.
+    pub fn with_precision(self, precision: Precision) -> Result<Self, PrecisionError> {
+        match precision {
+            Precision::F32 => Ok(self),
+            Precision::Bf16 => Err(PrecisionError { model: "muq-mulan, texts".into(), precision }),
+        }
     }
 
     /// What names the space that sound and text share: the same as the audio encoder's

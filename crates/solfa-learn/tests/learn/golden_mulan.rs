@@ -7,7 +7,7 @@ use crate::common::weights::{read_safetensors, write_safetensors};
 use crate::common::{GoldenTensor, device, fixture, tensors};
 use serde_json::Value;
 use solfa_learn::checkpoint::{Checkpoint, LoadedModel, MulanModel};
-use solfa_learn::embed::{MulanAudioEncoder, NetworkEncoder, TextEncoder, TextError, encoder};
+use solfa_learn::embed::{MulanAudioEncoder, NetworkEncoder, Precision, TextEncoder, TextError, encoder};
 use solfa_signal::audio::{Waveform, WaveformSource};
 use solfa_signal::encoder::{Encoder, LayerChoice, Tail};
 use solfa_signal::extract::{ExtractedContent, extract};
@@ -247,7 +247,7 @@ fn similarities_are_the_references() {
 #[test]
 fn the_audio_tower_keeps_the_laws_of_encoders() {
     for case in CASES {
-        let encoder = encoder(load(case), device(), 4);
+        let encoder = encoder(load(case), device(), 4, Precision::F32).unwrap();
         let spec = encoder.spec();
         let seconds = if case == "mulan-tiny" { 2 } else { 1 };
         assert_eq!(spec.clip_samples, Some(24_000 * seconds));
