@@ -12,7 +12,8 @@ use solfa_hub::wanted::Wanted;
 use solfa_learn::checkpoint::{Checkpoint, LoadedModel, Tower};
 use solfa_learn::device::{Device, DeviceChoice};
 use solfa_learn::embed::{self, Precision, PrecisionError};
-use solfa_signal::encoder::Encoder;
+use solfa_signal::encoder::{Encoder, EncoderSpec};
+use solfa_signal::extract::Batching;
 use solfa_signal::features;
 
 use crate::arguments::ModelArguments;
@@ -29,8 +30,8 @@ pub(crate) struct NamedEncoder {
     /// The name of a built-in model, or as [`NamedModel::name`].
     pub(crate) name: String,
     pub(crate) encoder: Box<dyn Encoder>,
-    /// Windows to encode in one call, unless `--batch` says otherwise.
-    pub(crate) default_batch: usize,
+    /// Windows to encode in one call.
+    pub(crate) batching: Batching,
 }
 
 /// Opens the model that was asked for.
@@ -43,17 +44,26 @@ pub(crate) fn open(arguments: &ModelArguments, batch: Option<usize>) -> anyhow::
         DEFAULT_MODEL
     });
     if let Some(encoder) = builtin(name, arguments.device, arguments.dtype)? {
-        return Ok(NamedEncoder { name: name.to_owned(), encoder, default_batch: rayon::current_num_threads() });
+        let batching = Batching::any_lengths(batch.unwrap_or_else(rayon::current_num_threads), usize::MAX);
+        return Ok(NamedEncoder { name: name.to_owned(), encoder, batching });
     }
     let NamedModel { name, model, device } = load(name, arguments.device)?;
     let clips_per_pass = batch.unwrap_or(GRAPHICS_BATCH);
     let encoder = embed::encoder(model, device, clips_per_pass, arguments.dtype).map_err(unavailable)?;
-    Ok(NamedEncoder { name, encoder, default_batch: default_batch(arguments.device) })
+    let batching = network_batching(arguments.device, encoder.spec(), batch);
+    Ok(NamedEncoder { name, encoder, batching })
 }
 
-/// Windows to encode in one call for a network, unless `--batch` says otherwise.
-pub(crate) fn default_batch(device: DeviceChoice) -> usize {
-    if device == DeviceChoice::Cpu { 1 } else { GRAPHICS_BATCH }
+/// Windows to encode in one call for a network: on a graphics processor those that make one pass, on the CPU as many as
+/// keep all threads busy, where they are short.
+pub(crate) fn network_batching(device: DeviceChoice, spec: &EncoderSpec, batch: Option<usize>) -> Batching {
+    match device {
+        DeviceChoice::Cpu => {
+            let clips = batch.unwrap_or_else(rayon::current_num_threads);
+            Batching::any_lengths(clips, embed::samples_at_once(spec.sample_rate))
+        }
+        DeviceChoice::Vulkan | DeviceChoice::Cuda => Batching::equal_lengths(batch.unwrap_or(GRAPHICS_BATCH)),
+    }
 }
 
 /// That a model does not compute in the type of numbers that was asked for: another command line is needed.
@@ -70,7 +80,9 @@ fn builtin(name: &str, device: DeviceChoice, precision: Precision) -> anyhow::Re
         return Err(UsageError(format!("`{name}` runs on the CPU only: leave out --device {}", device.name())).into());
     }
     if precision != Precision::F32 {
-        return Err(UsageError(format!("`{name}` is computed in one precision only: leave out --dtype {precision}")).into());
+        return Err(
+            UsageError(format!("`{name}` is computed in one precision only: leave out --dtype {precision}")).into()
+        );
     }
     Ok(features::builtin(name))
 }

@@ -36,7 +36,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => return Err("expected a file, and the number of passes if it is not to be 3".into()),
     };
     let one_core = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
-    let (fastest, seconds) = one_core.install(|| measure(Path::new(path), passes).map_err(|error| error.to_string()))?;
+    let (fastest, seconds) =
+        one_core.install(|| measure(Path::new(path), passes).map_err(|error| error.to_string()))?;
     let Fastest { decode, resample, mel, all } = fastest;
     println!(
         "{}",
@@ -49,7 +50,8 @@ fn measure(path: &Path, passes: usize) -> Result<(Fastest, f64), Box<dyn Error>>
     let mel = MelSpectrogram::new(MelConfig::muq())?;
     let plan = WindowPlan::new(mel.spec(), WindowLength::Default, None, Tail::Overlap)?;
     let rate = mel.spec().sample_rate;
-    let mut fastest = Fastest { decode: f64::INFINITY, resample: f64::INFINITY, mel: f64::INFINITY, all: f64::INFINITY };
+    let mut fastest =
+        Fastest { decode: f64::INFINITY, resample: f64::INFINITY, mel: f64::INFINITY, all: f64::INFINITY };
     let mut seconds = 0.0;
     for _ in 0..passes {
         let (decoded, time) = timed(|| audio::read(path));

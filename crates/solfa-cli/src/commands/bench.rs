@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<Outcome> {
 
     let pass = || -> anyhow::Result<f64> {
         let start = Instant::now();
-        for batch in clips.chunks(named.default_batch) {
+        for batch in named.batching.calls(&clips) {
             let encoded = named.encoder.encode(batch, &arguments.layers);
             encoded.map_err(|error| terminal::about(&path, error.into()))?;
         }

@@ -42,7 +42,9 @@ pub(crate) fn run(arguments: &TokensArguments) -> anyhow::Result<Outcome> {
         return Err(terminal::output_is_input(&output).into());
     }
     if arguments.model.dtype != Precision::F32 {
-        return Err(UsageError(format!("--dtype {}: tokens are found in f32: leave it out", arguments.model.dtype)).into());
+        return Err(
+            UsageError(format!("--dtype {}: tokens are found in f32: leave it out", arguments.model.dtype)).into()
+        );
     }
     let NamedModel { name, model, device } = encoders::load(model, arguments.model.device)?;
     let LoadedModel::MelConformer(model) = model else {

@@ -51,7 +51,8 @@ fn tables_are_the_same_bytes() {
 fn threads_do_not_matter() {
     let workplace = music();
     for threads in ["1", "4"] {
-        let arguments = format!("embed music --pool none --threads {threads} --output {threads} --model {}", tiny_muq());
+        let arguments =
+            format!("embed music --pool none --threads {threads} --output {threads} --model {}", tiny_muq());
         workplace.solfa(&arguments).assert().success();
     }
     for name in workplace.files("1") {

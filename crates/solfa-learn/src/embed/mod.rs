@@ -15,7 +15,7 @@ mod vit1d;
 mod waveform_transformer;
 
 pub use mulan::MulanAudioEncoder;
-pub use network::{HiddenState, Network, NetworkEncoder};
+pub use network::{HiddenState, Network, NetworkEncoder, samples_at_once};
 pub use precision::{Precision, PrecisionError};
 pub use text::{TextEmbedding, TextEncoder, TextError};
 pub use tokenize::{Tokens, tokenize};

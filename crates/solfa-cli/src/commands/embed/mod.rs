@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: &EmbedArguments) -> anyhow::Result<Outcome> {
         plan,
         layers: arguments.layers.clone(),
         resampler: arguments.windows.resampler,
-        clips_per_batch: arguments.batch.unwrap_or(named.default_batch),
+        batching: named.batching,
         decoder_threads: rayon::current_num_threads(),
     };
     let mut visitor = Visitor {
