@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use solfa_eval::store::Format;
 use solfa_learn::device::DeviceChoice;
+use solfa_kernels::Precision;
 use solfa_signal::audio::Resampler;
 use solfa_signal::encoder::{EncoderSpec, LayerChoice};
 use solfa_signal::frames::Pooling;
@@ -36,7 +37,7 @@ pub(crate) enum Command {
     /// List the models that are known
     Models(JsonArguments),
     /// Show what this machine and this program can do
-    Doctor(JsonArguments),
+    Doctor(DoctorArguments),
     /// Measure how fast a model runs here
     Bench(BenchArguments),
     /// Print shell completions
@@ -45,6 +46,20 @@ pub(crate) enum Command {
         /// The shell
         shell: Shell,
     },
+}
+
+impl Command {
+    /// What the command says of its threads; nothing where it does not compute.
+    pub(crate) fn threads(&self) -> Option<usize> {
+        match self {
+            Self::Embed(arguments) => arguments.model.threads.threads,
+            Self::Tag(arguments) => arguments.model.threads.threads,
+            Self::Tokens(arguments) => arguments.model.threads.threads,
+            Self::Bench(arguments) => arguments.model.threads.threads,
+            Self::Doctor(arguments) => arguments.threads.threads,
+            Self::Models(_) | Self::Completions { .. } => None,
+        }
+    }
 }
 
 const EMBED_EXAMPLES: &str = "\
@@ -59,6 +74,8 @@ Examples:
                                                            continue where an earlier run stopped
   solfa embed --model mert-v1-95m --layers 7 --attentions -o out song.mp3
                                                            a model by name, downloaded once; attention maps too
+  solfa embed --model muq-large-msd-iter --threads 4 music/
+                                                           leave the other cores to others
   solfa embed --model muq-mulan-large --text \"a sad piano ballad\"
                                                            a text in the space of music
 
@@ -117,12 +134,8 @@ pub(crate) struct EmbedArguments {
     #[arg(long, value_parser = parse_format, value_name = "safetensors|npy|npz|parquet|jsonl")]
     pub(crate) format: Option<Format>,
 
-    /// Type of numbers that the model computes in
-    #[arg(long, value_enum, default_value_t = DtypeName::F32)]
-    pub(crate) dtype: DtypeName,
-
-    /// Windows encoded together [default: the number of cores for hand-made features, 8 on a graphics processor]. The
-    /// result does not depend on it; a network on the CPU takes one at a time
+    /// Windows encoded together [default: the number of threads for hand-made features, 1 for a network on the CPU, 8 on a
+    /// graphics processor]. The result does not depend on it. A network on the CPU takes no more of them at once than have 30 s of sound together
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_count)]
     pub(crate) batch: Option<usize>,
 
@@ -153,6 +166,22 @@ pub(crate) struct ModelArguments {
     /// Where the model runs; a device that is absent is an error
     #[arg(long, default_value = "cpu", value_name = "cpu|vulkan|cuda")]
     pub(crate) device: DeviceChoice,
+
+    /// Type of numbers that the model computes in. Vectors are written as f32 in any case
+    #[arg(long, default_value_t, value_name = "f32|bf16")]
+    pub(crate) dtype: Precision,
+
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
+}
+
+/// How many cores are used.
+#[derive(Debug, Args)]
+pub(crate) struct ThreadArguments {
+    /// Threads that compute; as many again decode the files that come next, at most one a file [default: the number of
+    /// cores, or RAYON_NUM_THREADS]. The result does not depend on it
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_threads)]
+    pub(crate) threads: Option<usize>,
 }
 
 /// How recordings are resampled and cut.
@@ -260,8 +289,13 @@ pub(crate) struct TokensArguments {
     pub(crate) json: bool,
 }
 
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  solfa bench --model muq-large-msd-iter song.wav --json
+  solfa bench --model muq-large-msd-iter --threads 1 song.wav     on one core";
+
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  solfa bench --model muq-large-msd-iter song.wav --json")]
+#[command(after_help = BENCH_EXAMPLES)]
 pub(crate) struct BenchArguments {
     /// The recording; it is decoded before the clock starts
     #[arg(value_name = "FILE")]
@@ -277,10 +311,6 @@ pub(crate) struct BenchArguments {
     #[command(flatten)]
     pub(crate) windows: WindowArguments,
 
-    /// Type of numbers that the model computes in
-    #[arg(long, value_enum, default_value_t = DtypeName::F32)]
-    pub(crate) dtype: DtypeName,
-
     /// Passes that are measured, after one to warm up; the best counts
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "5", value_parser = parse_count)]
     pub(crate) passes: usize,
@@ -288,6 +318,17 @@ pub(crate) struct BenchArguments {
     /// Measure from the first pass on
     #[arg(long)]
     pub(crate) no_warm_up: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  solfa doctor --json")]
+pub(crate) struct DoctorArguments {
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
 
     /// Print JSON
     #[arg(long)]
@@ -334,21 +375,6 @@ impl From<PoolName> for Pooling {
     }
 }
 
-/// Types of numbers that models compute in.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum DtypeName {
-    /// 32-bit floats
-    F32,
-}
-
-impl DtypeName {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-        }
-    }
-}
-
 fn parse_format(text: &str) -> Result<Format, String> {
     text.parse::<Format>().map_err(|error| error.to_string())
 }
@@ -361,9 +387,21 @@ fn parse_window(text: &str) -> Result<WindowLength, String> {
     Ok(WindowLength::Seconds(seconds))
 }
 
+/// Far more windows, labels or passes than make sense; a larger number is a typing mistake.
+const MAXIMUM_COUNT: usize = 4096;
+
+/// More cores than machines have.
+const MAXIMUM_THREADS: usize = 1024;
+
 fn parse_count(text: &str) -> Result<usize, String> {
-    /// Far more than memory allows; a larger number is a typing mistake.
-    const MAXIMUM: usize = 4096;
-    let count = text.parse().ok().filter(|count| (1..=MAXIMUM).contains(count));
-    count.ok_or_else(|| format!("`{text}`: expected a number from 1 to {MAXIMUM}"))
+    parse_number(text, MAXIMUM_COUNT)
+}
+
+fn parse_threads(text: &str) -> Result<usize, String> {
+    parse_number(text, MAXIMUM_THREADS)
+}
+
+fn parse_number(text: &str, maximum: usize) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=maximum).contains(number));
+    number.ok_or_else(|| format!("`{text}`: expected a number from 1 to {maximum}"))
 }

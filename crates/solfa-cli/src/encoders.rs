@@ -11,8 +11,10 @@ use solfa_hub::settings::HubSettings;
 use solfa_hub::wanted::Wanted;
 use solfa_learn::checkpoint::{Checkpoint, LoadedModel, Tower};
 use solfa_learn::device::{Device, DeviceChoice};
-use solfa_learn::embed;
-use solfa_signal::encoder::Encoder;
+use solfa_kernels::{Arithmetic, InstructionSet, Precision};
+use solfa_learn::embed::{self, PrecisionError};
+use solfa_signal::encoder::{Encoder, EncoderSpec};
+use solfa_signal::extract::Batching;
 use solfa_signal::features;
 
 use crate::arguments::ModelArguments;
@@ -29,8 +31,8 @@ pub(crate) struct NamedEncoder {
     /// The name of a built-in model, or as [`NamedModel::name`].
     pub(crate) name: String,
     pub(crate) encoder: Box<dyn Encoder>,
-    /// Windows to encode in one call, unless `--batch` says otherwise.
-    pub(crate) default_batch: usize,
+    /// Windows to encode in one call.
+    pub(crate) batching: Batching,
 }
 
 /// Opens the model that was asked for.
@@ -42,26 +44,58 @@ pub(crate) fn open(arguments: &ModelArguments, batch: Option<usize>) -> anyhow::
         );
         DEFAULT_MODEL
     });
-    if let Some(encoder) = builtin(name, arguments.device)? {
-        return Ok(NamedEncoder { name: name.to_owned(), encoder, default_batch: rayon::current_num_threads() });
+    if let Some(encoder) = builtin(name, arguments.device, arguments.dtype)? {
+        let batching = Batching::any_lengths(batch.unwrap_or_else(rayon::current_num_threads), usize::MAX);
+        return Ok(NamedEncoder { name: name.to_owned(), encoder, batching });
     }
     let NamedModel { name, model, device } = load(name, arguments.device)?;
-    let encoder = embed::encoder(model, device, batch.unwrap_or(GRAPHICS_BATCH));
-    Ok(NamedEncoder { name, encoder, default_batch: default_batch(arguments.device) })
+    let clips_per_pass = batch.unwrap_or(GRAPHICS_BATCH);
+    let encoder = embed::encoder(model, device, clips_per_pass, arithmetic(arguments.dtype)?).map_err(unavailable)?;
+    let batching = network_batching(arguments.device, encoder.spec(), batch);
+    Ok(NamedEncoder { name, encoder, batching })
 }
 
-/// Windows to encode in one call for a network, unless `--batch` says otherwise.
-pub(crate) fn default_batch(device: DeviceChoice) -> usize {
-    if device == DeviceChoice::Cpu { 1 } else { GRAPHICS_BATCH }
+/// Windows to encode in one call for a network: on a graphics processor those that make one pass, on the CPU one,
+/// unless more are asked for: with MERT's size and clips of 4 s, two at once on two cores took longer than one by one.
+pub(crate) fn network_batching(device: DeviceChoice, spec: &EncoderSpec, batch: Option<usize>) -> Batching {
+    match device {
+        DeviceChoice::Cpu => Batching::any_lengths(batch.unwrap_or(1), embed::samples_at_once(spec.sample_rate)),
+        DeviceChoice::Vulkan | DeviceChoice::Cuda => Batching::equal_lengths(batch.unwrap_or(GRAPHICS_BATCH)),
+    }
 }
 
-fn builtin(name: &str, device: DeviceChoice) -> anyhow::Result<Option<Box<dyn Encoder>>> {
+/// The environment variable that keeps to plainer instructions than the processor has: `plain`, `avx2`, `avx512`,
+/// `avx512bf16` or `amx`.
+const INSTRUCTIONS: &str = "SOLFA_INSTRUCTIONS";
+
+/// The fastest way to multiply here, unless the environment asks for a plainer one.
+pub(crate) fn arithmetic(precision: Precision) -> anyhow::Result<Arithmetic> {
+    let Ok(name) = std::env::var(INSTRUCTIONS) else { return Ok(Arithmetic::new(precision)) };
+    let set: InstructionSet = name.parse().map_err(|error| UsageError(format!("{INSTRUCTIONS}: {error}")))?;
+    if !set.is_available() {
+        let best = InstructionSet::best().name();
+        return Err(UsageError(format!("{INSTRUCTIONS}: this processor has no {name}, its richest is {best}")).into());
+    }
+    Ok(Arithmetic::with_instructions(set, precision))
+}
+
+/// That a model does not compute in the type of numbers that was asked for: another command line is needed.
+pub(crate) fn unavailable(error: PrecisionError) -> UsageError {
+    UsageError(error.to_string())
+}
+
+fn builtin(name: &str, device: DeviceChoice, precision: Precision) -> anyhow::Result<Option<Box<dyn Encoder>>> {
     // A checkpoint of that name in the current folder is meant by `./mel`.
     if !features::BUILTIN_NAMES.contains(&name) {
         return Ok(None);
     }
     if device != DeviceChoice::Cpu {
         return Err(UsageError(format!("`{name}` runs on the CPU only: leave out --device {}", device.name())).into());
+    }
+    if precision != Precision::F32 {
+        return Err(
+            UsageError(format!("`{name}` is computed in one precision only: leave out --dtype {precision}")).into()
+        );
     }
     Ok(features::builtin(name))
 }

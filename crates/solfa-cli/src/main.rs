@@ -11,9 +11,11 @@ mod terminal;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 
 use arguments::{Arguments, Command};
+use terminal::Outcome;
 
 /// Elementwise operations on large activations are bound by page faults with the system's allocator: this one keeps
 /// and reuses its pages.
@@ -22,7 +24,24 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let result = match arguments.command {
+    let result = limit_threads(arguments.command.threads()).and_then(|()| run(arguments.command));
+    match result {
+        Ok(outcome) => outcome.into(),
+        Err(error) => terminal::report_failure(&error),
+    }
+}
+
+/// Makes the one pool of threads that features, networks and Burn's kernels all compute on.
+fn limit_threads(threads: Option<usize>) -> anyhow::Result<()> {
+    if let Some(threads) = threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build_global().with_context(|| format!("--threads {threads}: the threads cannot be started"))?;
+    }
+    Ok(())
+}
+
+fn run(command: Command) -> anyhow::Result<Outcome> {
+    match command {
         Command::Embed(arguments) => commands::embed::run(&arguments),
         Command::Tag(arguments) => commands::tag::run(&arguments),
         Command::Tokens(arguments) => commands::tokens::run(&arguments),
@@ -30,9 +49,5 @@ fn main() -> ExitCode {
         Command::Doctor(arguments) => commands::doctor::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Completions { shell } => commands::completions::run(shell),
-    };
-    match result {
-        Ok(outcome) => outcome.into(),
-        Err(error) => terminal::report_failure(&error),
     }
 }

@@ -1,6 +1,7 @@
 //! Every hidden state of a checkpoint beside those that another program computed from the same weights.
 //!
-//! `cargo run --release -p solfa-learn --example compare_hidden_states -- CHECKPOINT input.wav outputs.safetensors [TOLERANCE]`
+//! `cargo run --release -p solfa-learn --example compare_hidden_states -- CHECKPOINT input.wav outputs.safetensors
+//! [TOLERANCE [f32|bf16 [INSTRUCTIONS]]]`
 //!
 //! The outputs are tensors `hidden_0`, `hidden_1`, ... of shape `[frames, dim]` or `[1, frames, dim]`; the sound is at the
 //! checkpoint's sample rate, and is normalised as the checkpoint says. Ends with exit code 1 where a layer differs by
@@ -12,6 +13,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use solfa_kernels::{Arithmetic, InstructionSet, Precision};
 use solfa_learn::checkpoint::{Checkpoint, TensorSource};
 use solfa_learn::device::DeviceChoice;
 use solfa_learn::embed;
@@ -21,17 +23,19 @@ use solfa_signal::testing::compare;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (checkpoint, sound, outputs, tolerance) = match arguments.as_slice() {
-        [checkpoint, sound, outputs] => (checkpoint, sound, outputs, 1e-3),
-        [checkpoint, sound, outputs, tolerance] => (checkpoint, sound, outputs, tolerance.parse::<f64>()?),
-        _ => return Err("expected CHECKPOINT SOUND OUTPUTS [TOLERANCE]".into()),
+    let [checkpoint, sound, outputs, options @ ..] = arguments.as_slice() else {
+        return Err("expected CHECKPOINT SOUND OUTPUTS [TOLERANCE [f32|bf16 [INSTRUCTIONS]]]".into());
     };
+    let tolerance: f64 = options.first().map_or(Ok(1e-3), |tolerance| tolerance.parse())?;
+    let precision: Precision = options.get(1).map_or(Ok(Precision::F32), |precision| precision.parse())?;
+    let set: InstructionSet = options.get(2).map_or(Ok(InstructionSet::best()), |set| set.parse())?;
+    let arithmetic = Arithmetic::with_instructions(set, precision);
     let device = DeviceChoice::Cpu.open()?;
     let model = Checkpoint::open(Path::new(checkpoint))?.load(&device)?;
     for note in model.notes() {
         eprintln!("note: {note}");
     }
-    let encoder = embed::encoder(model, device, 1, solfa_kernels::Arithmetic::new(solfa_kernels::Precision::F32));
+    let encoder = embed::encoder(model, device, 1, arithmetic)?;
     let clip = audio::read(Path::new(sound))?;
     let begun = Instant::now();
     let found = encoder.encode(std::slice::from_ref(&clip), &LayerChoice::All)?;
@@ -42,7 +46,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     if num_expected != found.layers.len() {
         return Err(format!("{num_expected} hidden states given, {} computed", found.layers.len()).into());
     }
-    let mut worst = 0.0f64;
+    let (mut worst, mut lowest_cosine) = (0.0f64, 1.0f64);
     for layer in &found.layers {
         let name = format!("hidden_{}", layer.layer);
         let frames = &layer.clips[0];
@@ -51,8 +55,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             return Err(format!("{name}: shape {:?}, not of width {}", outputs.shape(&name), frames.dim()).into());
         }
         let comparison = compare(frames.data(), &expected).map_err(|reason| format!("{name}: {reason}"))?;
+        let cosine = cosine(frames.data(), &expected);
         println!(
-            "layer {:2}: {} x {}, largest difference {:.2e} of rms {:.4}",
+            "layer {:2}: {} x {}, largest difference {:.2e} of rms {:.4}, cosine {cosine:.6}",
             layer.layer,
             frames.num_frames(),
             frames.dim(),
@@ -60,7 +65,19 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             comparison.expected_rms
         );
         worst = worst.max(comparison.relative());
+        lowest_cosine = lowest_cosine.min(cosine);
     }
-    println!("largest difference: {worst:.2e} of rms; tolerance {tolerance:.1e}");
+    println!(
+        "{precision}, {}: largest difference {worst:.2e} of rms (tolerance {tolerance:.1e}), lowest cosine {lowest_cosine:.6}",
+        arithmetic.instruction_set().name()
+    );
     Ok(if worst <= tolerance { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Of all values of a layer.
+fn cosine(found: &[f32], expected: &[f32]) -> f64 {
+    let product = |left: &[f32], right: &[f32]| -> f64 {
+        left.iter().zip(right).map(|(&left, &right)| f64::from(left) * f64::from(right)).sum()
+    };
+    product(found, expected) / (product(found, found) * product(expected, expected)).sqrt()
 }

@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<Outcome> {
 
     let pass = || -> anyhow::Result<f64> {
         let start = Instant::now();
-        for batch in clips.chunks(named.default_batch) {
+        for batch in named.batching.calls(&clips) {
             let encoded = named.encoder.encode(batch, &arguments.layers);
             encoded.map_err(|error| terminal::about(&path, error.into()))?;
         }
@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<Outcome> {
     }
     let measured = Measured {
         model: named.name,
-        dtype: arguments.dtype.name(),
+        dtype: arguments.model.dtype.name(),
         device: arguments.model.device.name(),
         threads: rayon::current_num_threads(),
         layers: layers.len(),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use solfa_learn::device::DeviceChoice;
 use solfa_signal::audio::find_ffmpeg;
 
-use crate::arguments::JsonArguments;
+use crate::arguments::DoctorArguments;
 use crate::encoders::LazyHub;
 use crate::terminal::{self, Outcome};
 
@@ -50,7 +50,7 @@ struct HubState {
     fault: Option<String>,
 }
 
-pub(crate) fn run(arguments: &JsonArguments) -> anyhow::Result<Outcome> {
+pub(crate) fn run(arguments: &DoctorArguments) -> anyhow::Result<Outcome> {
     let diagnosis = Diagnosis {
         version: env!("CARGO_PKG_VERSION"),
         system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),

@@ -16,7 +16,7 @@ use solfa_signal::extract::{
 use solfa_signal::frames::Pooling;
 
 use crate::arguments::TagArguments;
-use crate::encoders::{self, GRAPHICS_BATCH, NamedModel, default_batch};
+use crate::encoders::{self, GRAPHICS_BATCH, NamedModel, network_batching};
 use crate::inputs::{self, Inputs};
 use crate::terminal::{self, Outcome, Progress, UsageError};
 
@@ -61,7 +61,8 @@ pub(crate) fn run(arguments: &TagArguments) -> anyhow::Result<Outcome> {
         (true, Some(scale)) => Some(scale),
         (true, None) => return Err(UsageError(format!("--softmax: {name} says no temperature: leave it out")).into()),
     };
-    let (audio, text) = model.split(device, GRAPHICS_BATCH);
+    let arithmetic = encoders::arithmetic(arguments.model.dtype)?;
+    let (audio, text) = model.split(device, GRAPHICS_BATCH, arithmetic).map_err(encoders::unavailable)?;
     let plan = arguments.windows.plan(audio.spec())?;
     let label_vectors = label_vectors(&text, &prompts_of_labels, arguments.alone)?;
     let Inputs { recordings, failed } = inputs;
@@ -83,7 +84,7 @@ pub(crate) fn run(arguments: &TagArguments) -> anyhow::Result<Outcome> {
         plan,
         layers: LayerChoice::Last,
         resampler: arguments.windows.resampler,
-        clips_per_batch: default_batch(arguments.model.device),
+        batching: network_batching(arguments.model.device, audio.spec(), None),
         decoder_threads: rayon::current_num_threads(),
     };
     pipeline.run(&paths, &mut visitor)?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use solfa_eval::store::write_tokens;
 use solfa_learn::checkpoint::LoadedModel;
+use solfa_kernels::Precision;
 use solfa_learn::embed::tokenize;
 use solfa_signal::audio::{self, Resampled};
 use solfa_signal::encoder::Encoder;
@@ -40,6 +41,11 @@ pub(crate) fn run(arguments: &TokensArguments) -> anyhow::Result<Outcome> {
         && input == output
     {
         return Err(terminal::output_is_input(&output).into());
+    }
+    if arguments.model.dtype != Precision::F32 {
+        return Err(
+            UsageError(format!("--dtype {}: tokens are found in f32: leave it out", arguments.model.dtype)).into()
+        );
     }
     let NamedModel { name, model, device } = encoders::load(model, arguments.model.device)?;
     let LoadedModel::MelConformer(model) = model else {

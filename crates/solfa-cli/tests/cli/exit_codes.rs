@@ -5,7 +5,7 @@ use std::process::Stdio;
 use predicates::prelude::*;
 use predicates::str::contains;
 
-use crate::common::{Workplace, json_lines, tiny_muq};
+use crate::common::{Workplace, fixture, json_lines, tiny_muq};
 
 fn workplace() -> Workplace {
     let workplace = Workplace::new();
@@ -43,7 +43,15 @@ fn a_wrong_command_line_is_2_and_says_what_would_be_right() {
         ("embed song.wav --format npy --output x.npz", "contradict each other"),
         ("embed song.wav --batch 0", "expected a number from 1"),
         ("embed song.wav --batch -1", "expected a number from 1"),
-        ("embed song.wav --dtype f64", "f32"),
+        ("embed song.wav --dtype f64", "expected f32 or bf16"),
+        ("embed song.wav --dtype bf16", "`mel` is computed in one precision only"),
+        ("embed song.wav --threads 0", "expected a number from 1 to 1024"),
+        ("embed song.wav --threads -2", "expected a number from 1 to 1024"),
+        ("tag song.wav --labels mtt --threads 1025", "expected a number from 1 to 1024"),
+        ("tokens song.wav --threads 99999999999999999999", "expected a number from 1 to 1024"),
+        ("bench song.wav --threads all", "expected a number from 1 to 1024"),
+        ("doctor --threads 0", "expected a number from 1 to 1024"),
+        ("models --threads 2", "unexpected argument"),
         ("embed song.wav --device tpu", "expected cpu, vulkan or cuda"),
         ("embed song.wav --device vulkan --model mel", "runs on the CPU only"),
         ("embed song.wav other.wav --output x.safetensors", "is one file, and there are 2 inputs"),
@@ -57,6 +65,38 @@ fn a_wrong_command_line_is_2_and_says_what_would_be_right() {
         result.code(2).stdout("").stderr(contains(expected).and(contains("panicked").not()));
     }
     assert_eq!(workplace.files(""), ["other.wav", "song.wav"]);
+}
+
+#[test]
+fn a_precision_that_a_model_lacks_is_2_and_names_both() {
+    let workplace = workplace();
+    let mulan = fixture("golden/mulan-tiny");
+    let mulan = mulan.display();
+    for (arguments, expected) in [
+        (format!("embed song.wav --dtype bf16 --model {}", tiny_muq()), "(muq)"),
+        (format!("bench song.wav --dtype bf16 --model {}", tiny_muq()), "(muq)"),
+        (format!("tag song.wav --labels mtt --dtype bf16 --model {mulan}"), "(muq-mulan)"),
+        (format!("embed --text song --dtype bf16 --model {mulan}"), "(muq-mulan, texts)"),
+    ] {
+        let message = contains("bf16 is not available for this model").and(contains(expected));
+        workplace.solfa(&arguments).assert().code(2).stdout("").stderr(message);
+    }
+    let tokens = format!("tokens song.wav --dtype bf16 --model {}", tiny_muq());
+    workplace.solfa(&tokens).assert().code(2).stderr(contains("tokens are found in f32"));
+}
+
+#[test]
+fn threads_are_as_many_as_asked_for() {
+    let workplace = workplace();
+    let threads = |arguments: &str| {
+        let mut command = workplace.solfa(arguments);
+        json_lines(&command.env("RAYON_NUM_THREADS", "2").assert().success().get_output().stdout)[0]["threads"].clone()
+    };
+    assert_eq!(threads("doctor --json"), 2);
+    assert_eq!(threads("doctor --json --threads 5"), 5);
+    assert_eq!(threads("bench song.wav --model mel --passes 1 --json --threads 3"), 3);
+    let bench = workplace.solfa("bench song.wav --model mel --passes 1 --threads 1").assert().success();
+    bench.stdout(contains("(1 threads, f32)"));
 }
 
 #[test]

@@ -10,8 +10,11 @@ use super::StoreError;
 /// mixdown, resampling, stitching, pooling or of the arithmetic beyond rounding.
 pub const NUMERICS_VERSION: u32 = 1;
 
-/// The type that all values are stored as.
+/// The type that all values are stored as, and that most encoders compute in.
 pub const DTYPE: &str = "f32";
+
+/// The types that an encoder may have computed in.
+const DTYPES: [&str; 2] = [DTYPE, "bf16"];
 
 /// Hexadecimal digits of SHA-256 that a `space_id` shows.
 const SPACE_ID_DIGITS: usize = 32;
@@ -47,7 +50,7 @@ pub struct EmbeddingSpace {
     pub resampler: String,
     /// Sample rate that the encoder worked at, in Hz.
     pub sample_rate: u32,
-    /// Type of the stored values: [`DTYPE`].
+    /// Type of the numbers that the encoder computed in, `f32` or `bf16`. Values are stored as [`DTYPE`] in any case.
     pub dtype: String,
     /// [`NUMERICS_VERSION`] of the program that computed the vectors.
     pub numerics_version: u32,
@@ -112,8 +115,8 @@ impl EmbeddingSpace {
                 return wrong(field, "a number above 0".to_owned(), value.to_string());
             }
         }
-        if self.dtype != DTYPE {
-            return wrong("dtype", DTYPE.to_owned(), self.dtype.clone());
+        if !DTYPES.contains(&self.dtype.as_str()) {
+            return wrong("dtype", DTYPES.join(" or "), self.dtype.clone());
         }
         Ok(())
     }

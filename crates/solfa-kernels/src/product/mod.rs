@@ -24,6 +24,9 @@ pub use packed::PackedMatrix;
 pub(crate) use block::{BlockOperand, BlockProduct};
 pub(crate) use operand::OperandFormat;
 
+use std::fmt;
+use std::str::FromStr;
+
 use rayon::prelude::*;
 
 use self::operand::{Operand, OperandView};
@@ -34,13 +37,42 @@ use crate::memory::borrow;
 pub(crate) const PANEL_COLUMNS: usize = 32;
 
 /// The type of numbers that weights are kept in and products are made of. Sums are always single precision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// Single precision. Where matrix tiles are all bfloat16 (AMX), a number is the sum of two of them and a product that
     /// of three: 16 bits of mantissa, relative errors of a few millionths, like those of a Winograd convolution.
+    #[default]
     F32,
     /// bfloat16: 8 bits of mantissa.
     Bf16,
+}
+
+impl Precision {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::F32, Self::Bf16];
+
+    /// The name in commands and metadata.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|precision| precision.name() == text);
+        known.ok_or_else(|| format!("`{text}` is not a type of numbers: expected f32 or bf16"))
+    }
 }
 
 /// How a machine multiplies: chosen once, at run time.
@@ -655,6 +687,14 @@ mod tests {
             let epilogue = Epilogue { bias: Some(&bias), scale: 0.5, residual: Residual::Last, ..Epilogue::default() };
             check(&windows, columns, &epilogue, Placement { row_pitch: columns + 3, ..placement }, &name);
         }
+    }
+
+    #[test]
+    fn names_of_precisions_read_back() {
+        for precision in Precision::ALL {
+            assert_eq!(precision.to_string().parse(), Ok(precision));
+        }
+        assert!("f64".parse::<Precision>().unwrap_err().contains("expected f32 or bf16"));
     }
 
     #[test]

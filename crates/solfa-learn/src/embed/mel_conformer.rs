@@ -7,6 +7,7 @@ use solfa_signal::encoder::{Encoder, EncoderSpec, Tail, sha256_hex};
 use solfa_signal::features::MelSpectrogram;
 
 use super::mel::{MelFrames, mel_of_clips};
+use super::precision::identity_at;
 use super::network::{HiddenState, Network, layer_specs, planned_hidden_states};
 use crate::checkpoint::MelConformerModel;
 use crate::model::AttentionObserver;
@@ -117,7 +118,8 @@ pub struct PlannedMelConformer {
 impl MelConformerModel {
     /// Takes the model apart for the processor.
     pub fn into_plan(self, arithmetic: Arithmetic) -> PlannedMelConformer {
-        let spec = self.encoder_spec();
+        let mut spec = self.encoder_spec();
+        spec.identity = identity_at(arithmetic.precision(), spec.identity);
         let Self { mel, mel_mean, mel_deviation, network, config, .. } = self;
         let plan = MelConformerPlan::new(network, &config, arithmetic);
         PlannedMelConformer { plan, mel, statistics: (mel_mean, mel_deviation), spec }

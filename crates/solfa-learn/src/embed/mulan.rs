@@ -1,13 +1,14 @@
 //! MuQ-MuLan as two encoders: of sound, and of text.
 
 use burn::tensor::Device;
-use solfa_kernels::Arithmetic;
+use solfa_kernels::{Arithmetic, Precision};
 use solfa_signal::audio::Waveform;
 use solfa_signal::encoder::{Encoder, EncoderSpec, LayerSpec, Tail, sha256_hex};
 use solfa_signal::features::MelSpectrogram;
 
 use super::mel_conformer::{normalized_frames, normalized_mel};
 use super::network::{HiddenState, Network, NetworkEncoder, planned_hidden_states};
+use super::precision::{PrecisionError, identity_at};
 use super::text::TextEncoder;
 use crate::checkpoint::{MulanAudio, MulanModel};
 use crate::device::is_cpu_without_autodiff;
@@ -15,28 +16,30 @@ use crate::model::{AttentionObserver, JointSpaceHead, MelConformer, MulanConfig}
 use crate::plan::{MelConformerPlan, WeightsObserver};
 
 /// Raised whenever one of the encoders starts to give other numbers for the same weights and the same waveform or text.
-const NUMERICS_VERSION: u32 = 1;
+const NUMERICS_VERSION: u32 = 2;
 
 impl MulanModel {
     /// Both encoders. They share nothing but the space that their vectors lie in, so nothing is loaded or kept twice.
     /// `clips_per_pass` is the largest number of clips in one pass where the device is not the processor; `arithmetic` is
-    /// how the processor multiplies.
+    /// how the processor multiplies the audio tower; texts are always in single precision.
+    ///
+    /// # Errors
+    /// [`PrecisionError`] where the device has no other than single precision.
     pub fn split(
         self,
         device: Device,
         clips_per_pass: usize,
         arithmetic: Arithmetic,
-    ) -> (NetworkEncoder<MulanAudioEncoder>, TextEncoder) {
+    ) -> Result<(NetworkEncoder<MulanAudioEncoder>, TextEncoder), PrecisionError> {
+        let is_planned = is_cpu_without_autodiff(&device);
+        if !is_planned {
+            PrecisionError::check(arithmetic.precision(), || "muq-mulan".into())?;
+        }
+        let identity = self.joint_space_identity(arithmetic.precision());
         let Self { audio, text, config, weights_sha256, .. } = self;
-        let identity = sha256_hex(format!(
-            "muq-mulan {NUMERICS_VERSION}\nmel={}\nmean={}\ndeviation={}\nconfig={config:?}\nweights={weights_sha256}\n",
-            audio.mel.spec().identity,
-            audio.mel_mean,
-            audio.mel_deviation,
-        ));
         let text = TextEncoder::new(text, device.clone(), identity.clone());
         let MulanAudio { mel, mel_mean, mel_deviation, network, head } = audio;
-        let network = if is_cpu_without_autodiff(&device) {
+        let network = if is_planned {
             AudioNetwork::Plan(MelConformerPlan::new(network, &config.audio_network, arithmetic))
         } else {
             AudioNetwork::Module(network)
@@ -51,7 +54,25 @@ impl MulanModel {
             weights_sha256,
             joint_space_identity: identity,
         };
-        (NetworkEncoder::new(audio, device, clips_per_pass), text)
+        Ok((NetworkEncoder::new(audio, device, clips_per_pass), text))
+    }
+
+    /// The encoder of texts alone. It computes in single precision; `precision` is that of the encoder of sound whose
+    /// vectors its own are to be compared with.
+    pub fn into_text_encoder(self, device: Device, precision: Precision) -> TextEncoder {
+        let identity = self.joint_space_identity(precision);
+        TextEncoder::new(self.text, device, identity)
+    }
+
+    fn joint_space_identity(&self, precision: Precision) -> String {
+        let Self { audio, config, weights_sha256, .. } = self;
+        let at_f32 = sha256_hex(format!(
+            "muq-mulan {NUMERICS_VERSION}\nmel={}\nmean={}\ndeviation={}\nconfig={config:?}\nweights={weights_sha256}\n",
+            audio.mel.spec().identity,
+            audio.mel_mean,
+            audio.mel_deviation,
+        ));
+        identity_at(precision, at_f32)
     }
 }
 

@@ -3,11 +3,13 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
 use solfa_signal::audio::Waveform;
 use solfa_signal::encoder::{
     AttentionMaps, EncodeError, Encoder, EncoderSpec, LayerBatch, LayerChoice, LayerFrames, LayerSpec, check_clips,
     check_finite,
 };
+use solfa_signal::extract::Batching;
 use solfa_signal::frames::Frames;
 
 use crate::model::AttentionObserver;
@@ -19,7 +21,8 @@ pub trait Network: Send + Sync {
     fn encoder_spec(&self) -> EncoderSpec;
 
     /// The hidden states of layers `0..=last_layer` of clips of equal length, in one pass. The clips fit the
-    /// specification: [`check_clips`] has passed.
+    /// specification: [`check_clips`] has passed. On the processor it runs for several clips at once, on rayon's threads:
+    /// nothing that a call holds locked may be held while it waits for work that it has given to rayon.
     fn hidden_states(
         &self,
         clips: &[Waveform],
@@ -87,23 +90,44 @@ pub(super) fn planned_hidden_states(
 
 /// A network on a device, as an [`Encoder`].
 ///
-/// On the processor every clip is its own pass, so a clip gives the same bits whatever it is batched with, and there is
-/// nothing to gain from larger passes: one clip of 30 s already keeps all cores busy. On other devices clips of equal
-/// length share a pass. Clips of different lengths never do: the convolutions would mix padding into the result.
+/// On the processor every clip is its own pass, so a clip gives the same bits whatever it is batched with. One clip of 30
+/// s keeps all cores busy; of shorter ones, as many as have 30 s together run at once ([`samples_at_once`]). On other
+/// devices clips of equal length share a pass. Clips of different lengths never do: the convolutions would mix padding
+/// into the result.
 pub struct NetworkEncoder<N> {
     network: N,
     device: Device,
-    clips_per_pass: usize,
+    passes: Passes,
     spec: EncoderSpec,
+}
+
+/// Which clips are worked on together.
+#[derive(Clone, Copy)]
+enum Passes {
+    /// Each in a pass of its own, those of a call at once.
+    AtOnce(Batching),
+    /// Those of a call in one pass.
+    Together(Batching),
+}
+
+/// Samples of the clips that are encoded at once on the processor, where each alone has fewer: those of 30 s, so that
+/// memory is that of one long window.
+pub fn samples_at_once(sample_rate: u32) -> usize {
+    const SECONDS: usize = 30;
+    SECONDS.saturating_mul(sample_rate as usize)
 }
 
 impl<N: Network> NetworkEncoder<N> {
     /// Wraps a network that was loaded on `device`. `clips_per_pass` is the largest number of clips in one pass where
     /// the device is not the processor.
     pub fn new(network: N, device: Device, clips_per_pass: usize) -> Self {
-        let is_processor = device == Device::flex();
         let spec = network.encoder_spec();
-        Self { network, device, clips_per_pass: if is_processor { 1 } else { clips_per_pass.max(1) }, spec }
+        let passes = if device == Device::flex() {
+            Passes::AtOnce(Batching::any_lengths(usize::MAX, samples_at_once(spec.sample_rate)))
+        } else {
+            Passes::Together(Batching::equal_lengths(clips_per_pass))
+        };
+        Self { network, device, passes, spec }
     }
 
     /// The network.
@@ -116,23 +140,46 @@ impl<N: Network> NetworkEncoder<N> {
         &self.device
     }
 
-    /// The chosen layers of clips of equal length, in one pass; appended to `batch`.
-    fn pass(&self, clips: &[Waveform], batch: &mut LayerBatch) -> Result<(), EncodeError> {
-        let last_layer = batch.layers.last().map_or(0, |layer| layer.layer);
+    /// The chosen layers of clips of equal length, in one pass.
+    fn pass(&self, clips: &[Waveform], layers: &[usize]) -> Result<LayerBatch, EncodeError> {
+        let last_layer = layers.last().copied().unwrap_or(0);
         let hidden_states = self.network.hidden_states(clips, &self.device, last_layer, None);
-        for LayerFrames { layer, clips, class_tokens } in &mut batch.layers {
-            let HiddenState { frames, class_token } = hidden_states[*layer].clone();
+        let layer_frames = |&layer: &usize| {
+            let HiddenState { frames, class_token } = hidden_states[layer].clone();
             let [_, num_frames, dim] = frames.dims();
-            let rate = self.spec.frames_per_second(*layer);
-            let values = read_back(frames, *layer)?;
-            clips.extend(
-                values.chunks_exact(num_frames * dim).map(|values| Frames::new(values.to_vec(), num_frames, dim, rate)),
-            );
-            if let Some(class_token) = class_token {
-                class_tokens.extend(read_back(class_token, *layer)?.chunks_exact(dim).map(<[f32]>::to_vec));
+            let rate = self.spec.frames_per_second(layer);
+            let values = read_back(frames, layer)?;
+            let clips = values
+                .chunks_exact(num_frames * dim)
+                .map(|values| Frames::new(values.to_vec(), num_frames, dim, rate))
+                .collect();
+            let class_tokens = match class_token {
+                Some(class_token) => read_back(class_token, layer)?.chunks_exact(dim).map(<[f32]>::to_vec).collect(),
+                None => Vec::new(),
+            };
+            Ok(LayerFrames { layer, clips, class_tokens })
+        };
+        Ok(LayerBatch { layers: layers.iter().map(layer_frames).collect::<Result<_, _>>()? })
+    }
+
+    /// The chosen layers of every clip, pass by pass.
+    fn passes(&self, clips: &[Waveform], layers: &[usize]) -> Result<Vec<LayerBatch>, EncodeError> {
+        match self.passes {
+            Passes::Together(batching) => batching.calls(clips).map(|clips| self.pass(clips, layers)).collect(),
+            Passes::AtOnce(batching) => {
+                let mut passes = Vec::with_capacity(clips.len());
+                for clips in batching.calls(clips) {
+                    match clips {
+                        [_] => passes.push(self.pass(clips, layers)?),
+                        _ => {
+                            let at_once = clips.par_chunks(1).map(|clip| self.pass(clip, layers));
+                            passes.extend(at_once.collect::<Result<Vec<_>, _>>()?);
+                        }
+                    }
+                }
+                Ok(passes)
             }
         }
-        Ok(())
     }
 }
 
@@ -152,15 +199,12 @@ impl<N: Network> Encoder for NetworkEncoder<N> {
     fn encode(&self, clips: &[Waveform], layers: &LayerChoice) -> Result<LayerBatch, EncodeError> {
         let layers = layers.resolve(self.spec.layers.len())?;
         check_clips(&self.spec, clips)?;
-        let mut batch = LayerBatch {
-            layers: layers
-                .into_iter()
-                .map(|layer| LayerFrames { layer, clips: Vec::with_capacity(clips.len()), class_tokens: Vec::new() })
-                .collect(),
-        };
-        for equal in clips.chunk_by(|left, right| left.num_samples() == right.num_samples()) {
-            for clips in equal.chunks(self.clips_per_pass) {
-                self.pass(clips, &mut batch)?;
+        let no_frames = |&layer: &usize| LayerFrames { layer, clips: Vec::new(), class_tokens: Vec::new() };
+        let mut batch = LayerBatch { layers: layers.iter().map(no_frames).collect() };
+        for pass in self.passes(clips, &layers)? {
+            for (all, found) in batch.layers.iter_mut().zip(pass.layers) {
+                all.clips.extend(found.clips);
+                all.class_tokens.extend(found.class_tokens);
             }
         }
         check_finite(&batch)?;

@@ -71,7 +71,7 @@ fn load_mulan(case: &str) -> MulanModel {
 }
 
 fn encoders(case: &str) -> (NetworkEncoder<MulanAudioEncoder>, TextEncoder) {
-    load_mulan(case).split(device(), 4, single_precision())
+    load_mulan(case).split(device(), 4, single_precision()).unwrap()
 }
 
 fn texts(case: &str) -> Value {
@@ -111,7 +111,7 @@ fn dot(left: &[f32], right: &[f32]) -> f32 {
 #[test]
 fn with_the_buffers_that_were_not_saved_all_outputs_are_the_references() {
     let checkpoint = tiny_as_computed();
-    let (audio, text) = mulan(load_folder(checkpoint.path())).split(device(), 1, single_precision());
+    let (audio, text) = mulan(load_folder(checkpoint.path())).split(device(), 1, single_precision()).unwrap();
     let expected = tensors(&folder("mulan-tiny").join("outputs.safetensors"));
     let wav = &tensors(&folder("mulan-tiny").join("inputs.safetensors"))["wav"];
     let recording = recording(&audio, wav.item(0));
@@ -247,7 +247,7 @@ fn similarities_are_the_references() {
 #[test]
 fn the_audio_tower_keeps_the_laws_of_encoders() {
     for case in CASES {
-        let encoder = encoder(load(case), device(), 4, single_precision());
+        let encoder = encoder(load(case), device(), 4, single_precision()).unwrap();
         let spec = encoder.spec();
         let seconds = if case == "mulan-tiny" { 2 } else { 1 };
         assert_eq!(spec.clip_samples, Some(24_000 * seconds));

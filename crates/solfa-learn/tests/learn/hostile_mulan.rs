@@ -183,7 +183,7 @@ fn a_tokenizer_that_does_not_fit_the_text_model() {
 #[test]
 fn a_tokenizer_without_an_unknown_token() {
     let folder = json_with(TOKENIZER, |tokenizer| tokenizer["model"]["unk_id"] = Value::Null);
-    let (_, text) = try_load(folder.path()).unwrap().split(device(), 1, single_precision());
+    let (_, text) = try_load(folder.path()).unwrap().split(device(), 1, single_precision()).unwrap();
     assert_eq!(text.encode(&["piano"]).unwrap().len(), 1);
     match text.encode(&["piano", "Ω"]) {
         Err(TextError::Tokenizer { index: 1, reason }) => assert!(reason.contains(TOKENIZER), "{reason}"),
@@ -199,7 +199,7 @@ fn a_tokenizer_that_cuts_or_pads_by_itself_is_told_not_to() {
         tokenizer["padding"] = json!({"strategy": {"Fixed": 60}, "direction": "Left", "pad_to_multiple_of": null,
             "pad_id": 1, "pad_type_id": 0, "pad_token": "<pad>"});
     });
-    let encode = |path: &Path| try_load(path).unwrap().split(device(), 1, single_precision()).1.encode(&["fast metal guitar"]).unwrap();
+    let encode = |path: &Path| try_load(path).unwrap().split(device(), 1, single_precision()).unwrap().1.encode(&["fast metal guitar"]).unwrap();
     assert_eq!(encode(folder.path()), encode(&fixture("golden/mulan-tiny")));
 }
 
@@ -354,7 +354,7 @@ fn randomly_damaged_files_never_panic() {
             if let Ok(model) = try_load(folder.path()) {
                 loaded += 1;
                 // Whatever loads can be used, or says why not.
-                let _ = model.split(device(), 1, single_precision()).1.encode(&["slow piano, 快", "♪"]);
+                let _ = model.split(device(), 1, single_precision()).unwrap().1.encode(&["slow piano, 快", "♪"]);
             }
         }
         fs_err::write(&path, whole).unwrap();

@@ -7,8 +7,9 @@ use crate::common::weights::{
 };
 use crate::common::{device, fixture, single_precision};
 use solfa_learn::checkpoint::{Checkpoint, LoadedModel, TensorSource};
-use solfa_learn::embed::encoder;
-use solfa_signal::encoder::{EncoderSpec, LayerChoice};
+use solfa_learn::device::Device;
+use solfa_learn::embed;
+use solfa_signal::encoder::{Encoder, EncoderSpec, LayerChoice};
 use solfa_signal::testing::musical_signal;
 use tempfile::TempDir;
 
@@ -20,6 +21,10 @@ fn load(path: &Path) -> LoadedModel {
     Checkpoint::open(path)
         .and_then(|checkpoint| checkpoint.load(&device()))
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn encoder(model: LoadedModel, device: Device, clips_per_pass: usize) -> Box<dyn Encoder> {
+    embed::encoder(model, device, clips_per_pass, single_precision()).unwrap()
 }
 
 /// All hidden states of one sound, as bits.

@@ -14,19 +14,24 @@ pub(super) fn mix_down(
     sample_rate: u32,
     first_frame: u64,
 ) -> Result<Vec<f32>, AudioError> {
-    let mut mono = Vec::with_capacity(interleaved.len() / channels.max(1));
-    for (index, frame) in interleaved.chunks_exact(channels.max(1)).enumerate() {
-        let mean = frame.iter().sum::<f32>() / channels as f32;
-        if !mean.is_finite() {
-            // Finite samples whose sum overflows have no culprit: the mean itself is reported, for channel 0.
-            let (channel, value) =
-                frame.iter().copied().enumerate().find(|(_, value)| !value.is_finite()).unwrap_or((0, mean));
-            let seconds = (first_frame + index as u64) as f64 / f64::from(sample_rate);
-            return Err(AudioError::NonFinite { path: path.to_path_buf(), seconds, channel, value });
-        }
-        mono.push(mean);
+    let frames = || interleaved.chunks_exact(channels.max(1));
+    let mono: Vec<f32> = match channels {
+        1 => interleaved.to_vec(),
+        2 => interleaved.as_chunks().0.iter().map(|[left, right]| (left + right) / 2.0).collect(),
+        _ => frames().map(|frame| frame.iter().sum::<f32>() / channels as f32).collect(),
+    };
+    // Without a way out in the midst, the compiler checks many samples at once.
+    if mono.iter().fold(true, |all, mean| all & mean.is_finite()) {
+        return Ok(mono);
     }
-    Ok(mono)
+    let Some((index, (frame, mean))) = frames().zip(&mono).enumerate().find(|(_, (_, mean))| !mean.is_finite()) else {
+        return Ok(mono);
+    };
+    // Finite samples whose sum overflows have no culprit: the mean itself is reported, for channel 0.
+    let (channel, value) =
+        frame.iter().copied().enumerate().find(|(_, value)| !value.is_finite()).unwrap_or((0, *mean));
+    let seconds = (first_frame + index as u64) as f64 / f64::from(sample_rate);
+    Err(AudioError::NonFinite { path: path.to_path_buf(), seconds, channel, value })
 }
 
 #[cfg(test)]

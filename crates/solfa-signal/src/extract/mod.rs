@@ -5,6 +5,7 @@
 //! [`extract`] does all that for one recording; a [`Pipeline`] does it for many files, decoding ahead and encoding windows
 //! of several of them in one batch.
 
+mod batching;
 mod collect;
 mod error;
 mod pipeline;
@@ -12,6 +13,7 @@ mod stitch;
 #[cfg(test)]
 mod tests;
 
+pub use batching::Batching;
 pub use collect::{Extracted, ExtractedContent, FrameCollector};
 pub use error::ExtractError;
 pub use pipeline::{FinishedRecording, Pipeline, RecordingVisitor};

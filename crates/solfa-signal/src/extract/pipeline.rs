@@ -1,8 +1,8 @@
 //! Many recordings, decoded ahead of the encoder and encoded in batches.
 //!
 //! Decoder threads each take the next file, decode, resample and cut it, and may run a few windows ahead; the calling
-//! thread takes the windows in the order of the files, groups neighbours of equal length into batches, whichever file
-//! they come from, and stitches each file's frames. The order of all that the caller sees is that of the files, whatever
+//! thread takes the windows in the order of the files, groups neighbours into batches, whichever file they come from, and
+//! stitches each file's frames. The order of all that the caller sees is that of the files, whatever
 //! the threads do, and memory holds a few windows for every thread.
 
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::{ExtractError, FrameSink, StitchedLayer, Stitcher, open_recording};
+use super::{Batching, ExtractError, FrameSink, StitchedLayer, Stitcher, open_recording};
 use crate::audio::{AudioError, Resampler, Waveform};
 use crate::encoder::{Encoder, LayerChoice};
 use crate::windows::{WindowPlan, WindowPosition, WindowStream};
@@ -29,8 +29,8 @@ pub struct Pipeline<'encoder> {
     pub layers: LayerChoice,
     /// How recordings get to the encoder's sample rate.
     pub resampler: Resampler,
-    /// Windows encoded in one call at most. Windows of different lengths are never in one call.
-    pub clips_per_batch: usize,
+    /// Which windows are encoded in one call.
+    pub batching: Batching,
     /// Threads that decode.
     pub decoder_threads: usize,
 }
@@ -143,7 +143,7 @@ struct Run<'run, 'encoder, V: RecordingVisitor> {
     visitor: &'run mut V,
     /// Recordings with windows in the batch, and the one that is being read, oldest first.
     open: VecDeque<OpenRecording<V::Sink>>,
-    /// Windows that wait for their turn, all of one length.
+    /// Windows that wait for their turn.
     batch: Vec<PendingWindow>,
 }
 
@@ -171,14 +171,13 @@ impl<V: RecordingVisitor> Run<'_, '_, V> {
         for decoded in windows {
             match decoded {
                 Decoded::Window(position, waveform) => {
-                    let fits = self.batch.last().is_none_or(|last| {
-                        last.waveform.num_samples() == waveform.num_samples()
-                            && self.batch.len() < self.pipeline.clips_per_batch
-                    });
-                    if !fits {
+                    if !self.pipeline.batching.takes(self.waiting(), waveform.num_samples()) {
                         self.flush();
                     }
                     self.batch.push(PendingWindow { index, position, waveform });
+                    if self.pipeline.batching.is_full(self.waiting()) {
+                        self.flush();
+                    }
                 }
                 Decoded::End { num_samples: all } => num_samples = all,
                 Decoded::Failed(error) => self.fail(index, error.into()),
@@ -187,9 +186,14 @@ impl<V: RecordingVisitor> Run<'_, '_, V> {
         if let Some(recording) = self.open.back_mut() {
             recording.num_samples = Some(num_samples);
         }
-        if self.batch.len() >= self.pipeline.clips_per_batch || self.batch.is_empty() {
+        if self.batch.is_empty() {
             self.flush();
         }
+    }
+
+    /// The lengths of the windows that wait.
+    fn waiting(&self) -> impl ExactSizeIterator<Item = usize> + Clone {
+        self.batch.iter().map(|window| window.waveform.num_samples())
     }
 
     fn fail(&mut self, index: usize, error: ExtractError) {
@@ -327,18 +331,24 @@ mod tests {
         };
         let expected: Vec<_> = paths.iter().map(alone).enumerate().collect();
         assert_eq!(expected.iter().filter(|(_, result)| result.is_err()).count(), 3);
-        for (clips_per_batch, decoder_threads) in [(1, 1), (3, 2), (64, 4)] {
+        for (batching, decoder_threads) in [
+            (Batching::equal_lengths(1), 1),
+            (Batching::equal_lengths(3), 2),
+            (Batching::equal_lengths(64), 4),
+            (Batching::any_lengths(64, 20_000), 4),
+            (Batching::any_lengths(5, usize::MAX), 3),
+        ] {
             let pipeline = Pipeline {
                 encoder: &encoder,
                 plan: plan.clone(),
                 layers: LayerChoice::All,
                 resampler: Resampler::default(),
-                clips_per_batch,
+                batching,
                 decoder_threads,
             };
             let mut visitor = Collecting::default();
             pipeline.run(&paths, &mut visitor).unwrap();
-            assert_eq!(visitor.results, expected, "{clips_per_batch} clips, {decoder_threads} threads");
+            assert_eq!(visitor.results, expected, "{batching:?}, {decoder_threads} threads");
             assert!(visitor.seconds > 0.0);
         }
     }
@@ -348,7 +358,14 @@ mod tests {
         let encoder = MelSpectrogram::new(MelConfig::muq()).unwrap();
         let plan = WindowPlan::new(encoder.spec(), WindowLength::Default, None, Tail::Overlap).unwrap();
         let (layers, resampler) = (LayerChoice::All, Resampler::default());
-        let pipeline = Pipeline { encoder: &encoder, plan, layers, resampler, clips_per_batch: 1, decoder_threads: 2 };
+        let pipeline = Pipeline {
+            encoder: &encoder,
+            plan,
+            layers,
+            resampler,
+            batching: Batching::equal_lengths(1),
+            decoder_threads: 2,
+        };
         let mut visitor = Collecting::default();
         pipeline.run(&[], &mut visitor).unwrap();
         assert!(visitor.results.is_empty());

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::{FeatureError, check_count, check_quantity};
-use super::stft::{Spectrum, Stft, StftConfig};
+use super::stft::{FRAMES_TOGETHER, Spectrum, Stft, StftConfig};
 use super::{FeatureSpec, assert_fits, encode_clips};
 use crate::audio::Waveform;
 use crate::encoder::{EncodeError, Encoder, EncoderSpec, LayerBatch, LayerChoice, sha256_hex};
@@ -201,6 +201,20 @@ struct Band {
     weights: Vec<f64>,
 }
 
+impl Band {
+    /// The band's energy in each frame, of its power or magnitude in every bin.
+    fn energies(&self, bins: &[[f64; FRAMES_TOGETHER]]) -> [f64; FRAMES_TOGETHER] {
+        // What a sum of floats begins with.
+        let mut energies = [-0.0; FRAMES_TOGETHER];
+        for (weight, bins) in self.weights.iter().zip(&bins[self.first_bin..]) {
+            for (energy, bin) in energies.iter_mut().zip(bins) {
+                *energy += weight * bin;
+            }
+        }
+        energies
+    }
+}
+
 impl MelSpectrogram {
     /// Prepares the transform and the bands.
     ///
@@ -259,10 +273,11 @@ impl MelSpectrogram {
             Spectrum::Power => 10.0,
         };
         let dim = self.config.num_mels;
-        let mut data = self.stft.map(waveform.samples(), dim, |bins, frame| {
-            for (value, Band { first_bin, weights }) in frame.iter_mut().zip(&self.bands) {
-                let energy: f64 = weights.iter().zip(&bins[*first_bin..]).map(|(weight, bin)| weight * bin).sum();
-                *value = self.config.compression.apply(energy, decibels_per_bel) as f32;
+        let mut data = self.stft.map_together(waveform.samples(), dim, |bins, frames| {
+            for (number, band) in self.bands.iter().enumerate() {
+                for (frame, energy) in frames.chunks_exact_mut(dim).zip(band.energies(bins)) {
+                    frame[number] = self.config.compression.apply(energy, decibels_per_bel) as f32;
+                }
             }
         });
         if let Some(range) = self.config.range_decibels() {

@@ -22,6 +22,9 @@ const MAXIMUM_FFT_SAMPLES: usize = 1 << 20;
 /// Frames that one thread computes before it takes more work.
 const FRAMES_PER_TASK: usize = 32;
 
+/// Frames whose bins lie side by side in [`Stft::map_together`].
+pub(super) const FRAMES_TOGETHER: usize = 4;
+
 /// How a clip goes on past its ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -190,6 +193,34 @@ impl Stft {
                 row(bins, frame);
             },
         )
+    }
+
+    /// Maps the magnitudes or powers of [`FRAMES_TOGETHER`] frames at a time, or of fewer at the end, to as many rows of
+    /// `width` values: `[frames, width]`. Sums over bins, whose order is fixed, are then as many sums side by side.
+    ///
+    /// `rows` is given `[bins][frame]`, of which frames that are not there have some old values, and the rows.
+    pub(super) fn map_together(
+        &self,
+        samples: &[f32],
+        width: usize,
+        rows: impl Fn(&[[f64; FRAMES_TOGETHER]], &mut [f32]) + Sync,
+    ) -> Vec<f32> {
+        let spectrum = self.config.spectrum;
+        let mut values = vec![0.0; self.transform.num_frames(samples.len()) * width];
+        values.par_chunks_mut(FRAMES_PER_TASK * width).enumerate().for_each(|(task, values)| {
+            let mut worker = self.transform.worker();
+            let mut bins = vec![[0.0; FRAMES_TOGETHER]; self.config.num_bins()];
+            for (group, values) in values.chunks_mut(FRAMES_TOGETHER * width).enumerate() {
+                let first = task * FRAMES_PER_TASK + group * FRAMES_TOGETHER;
+                for frame in 0..values.len() / width {
+                    for (bin, &value) in bins.iter_mut().zip(worker.spectrum(samples, first + frame)) {
+                        bin[frame] = spectrum.of(value);
+                    }
+                }
+                rows(&bins, values);
+            }
+        });
+        values
     }
 }
 

@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: &EmbedArguments) -> anyhow::Result<Outcome> {
         plan,
         layers: arguments.layers.clone(),
         resampler: arguments.windows.resampler,
-        clips_per_batch: arguments.batch.unwrap_or(named.default_batch),
+        batching: named.batching,
         decoder_threads: rayon::current_num_threads(),
     };
     let mut visitor = Visitor {
@@ -163,7 +163,7 @@ fn embedding_space(
         tail: plan.tail().name().to_owned(),
         resampler: arguments.windows.resampler.name().to_owned(),
         sample_rate: spec.sample_rate,
-        dtype: arguments.dtype.name().to_owned(),
+        dtype: arguments.model.dtype.name().to_owned(),
         numerics_version: NUMERICS_VERSION,
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
     })

@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &EmbedArguments) -> anyhow::Result<Outcome> {
         return Err(UsageError(reason).into());
     };
     let weights_sha256 = model.weights_sha256.clone();
-    let (_, encoder) = model.split(device, 1);
+    let encoder = model.into_text_encoder(device, arguments.model.dtype);
     let found = if arguments.alone { encoder.encode(&texts) } else { encoder.encode_padded_together(&texts) }?;
     let vectors: Vec<TextVector> = texts
         .into_iter()
@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &EmbedArguments) -> anyhow::Result<Outcome> {
         ("weights_sha256", weights_sha256),
         ("joint_space_identity", encoder.joint_space_identity().to_owned()),
         ("encoder_identity", encoder.identity().to_owned()),
-        ("dtype", arguments.dtype.name().to_owned()),
+        ("dtype", arguments.model.dtype.name().to_owned()),
         ("padding", if arguments.alone { "none" } else { "to the longest text" }.to_owned()),
         ("program_version", env!("CARGO_PKG_VERSION").to_owned()),
     ]);

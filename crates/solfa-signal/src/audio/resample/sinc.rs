@@ -132,6 +132,22 @@ impl PolyphaseWeights {
     fn of_phase(&self, phase: usize) -> &[f32] {
         &self.weights[phase * self.taps..(phase + 1) * self.taps]
     }
+
+    /// Input samples from phase 0 up to and including the last that any phase of the same cycle needs.
+    fn cycle_samples(&self) -> usize {
+        let last = self.first_sample.last().map_or(0, |last| last - self.first_sample[0]);
+        last as usize + self.taps
+    }
+
+    /// Appends the output of one whole cycle, every phase once. `samples` begins with the first one that phase 0 needs,
+    /// and there are [`cycle_samples`](Self::cycle_samples) of them.
+    fn convert_cycle(&self, samples: &[f32], output: &mut Vec<f32>) {
+        let phases = self.weights.chunks_exact(self.taps).zip(&self.first_sample);
+        output.extend(phases.map(|(weights, first)| {
+            let first = (first - self.first_sample[0]) as usize;
+            dot(weights, &samples[first..first + self.taps])
+        }));
+    }
 }
 
 /// The sum of products, always added in the same order.
@@ -183,6 +199,7 @@ impl SincConverter {
     /// Appends every output sample up to number `end` whose input is there, and forgets the input no longer needed.
     fn convert(&mut self, end: u64, output: &mut Vec<f32>) {
         let taps = self.weights.taps;
+        let (phases, cycle_samples) = (self.ratio.output, self.weights.cycle_samples());
         loop {
             let first = (self.cycle_start + self.weights.first_sample[self.phase] - self.history_start) as usize;
             let samples = self.history.get(first..first + taps);
@@ -191,6 +208,16 @@ impl SincConverter {
                 self.history_start += first as i64;
                 break;
             };
+            // Most of a recording: whole cycles, without asking anew for each sample whether there is enough input.
+            if self.phase == 0
+                && end - self.num_output >= phases as u64
+                && let Some(samples) = self.history.get(first..first + cycle_samples)
+            {
+                self.weights.convert_cycle(samples, output);
+                self.num_output += phases as u64;
+                self.cycle_start += self.ratio.input as i64;
+                continue;
+            }
             output.push(dot(self.weights.of_phase(self.phase), samples));
             self.num_output += 1;
             self.phase += 1;
