@@ -251,8 +251,8 @@ impl Operation for BlockStatistics<'_> {
             // SAFETY: frames and statistics all have `width` values, of which `channels` are left.
             unsafe {
                 let frames = frames.as_ptr().add(channel);
-                let statistics = [&mut *means, &mut *differences, &mut *squares]
-                    .map(|values| values.as_mut_ptr().add(channel));
+                let statistics =
+                    [&mut *means, &mut *differences, &mut *squares].map(|values| values.as_mut_ptr().add(channel));
                 if channels == STRIP_VECTORS * S::LANES {
                     strip_statistics::<S, STRIP_VECTORS>(frames, num_frames, width, channels, statistics);
                     channel += channels;
