@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use solfa_eval::store::write_tokens;
-use solfa_learn::checkpoint::LoadedModel;
 use solfa_kernels::Precision;
+use solfa_learn::checkpoint::LoadedModel;
 use solfa_learn::embed::tokenize;
 use solfa_signal::audio::{self, Resampled};
 use solfa_signal::encoder::Encoder;

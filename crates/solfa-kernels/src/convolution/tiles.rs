@@ -16,8 +16,8 @@ use super::{Image, TAPS};
 use crate::elementwise::with_activation;
 use crate::memory::borrow;
 use crate::product::{
-    Arithmetic, BlockOperand, BlockProduct, Epilogue, OutputPointer, PANEL_COLUMNS, PackedMatrix,
-    Placement, even_parts, prefetch,
+    Arithmetic, BlockOperand, BlockProduct, Epilogue, OutputPointer, PANEL_COLUMNS, PackedMatrix, Placement,
+    even_parts, prefetch,
 };
 use crate::simd::{Function, Operation, Simd, dispatch};
 
@@ -293,9 +293,7 @@ impl<A: Algorithm> Operation for TransformSums<'_, A> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         // SAFETY: the caller's.
-        unsafe {
-            with_activation!(S, self.job.epilogue.activation, self.tiles)
-        }
+        unsafe { with_activation!(S, self.job.epilogue.activation, self.tiles) }
     }
 }
 

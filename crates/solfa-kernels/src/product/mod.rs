@@ -18,11 +18,17 @@ mod epilogue;
 mod fma;
 mod operand;
 mod packed;
+mod panels;
 
-pub use epilogue::{Activation, Epilogue, Residual};
-pub use packed::PackedMatrix;
 pub(crate) use block::{BlockOperand, BlockProduct};
+pub use epilogue::{Activation, Epilogue, Residual};
 pub(crate) use operand::OperandFormat;
+pub use packed::PackedMatrix;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub(crate) use panels::{LeftLayout, PanelProduct, store_operand};
 
 use std::fmt;
 use std::str::FromStr;

@@ -54,7 +54,10 @@ impl TensorSource {
             let damaged = |reason: String| CheckpointError::Damaged { path: path.clone(), reason };
             check_length(mapping.bytes()).map_err(damaged)?;
             let (header_bytes, metadata) = SafeTensors::read_metadata(mapping.bytes()).map_err(|error| {
-                damaged(format!("expected a safetensors file, found {} bytes with this fault: {error}", mapping.bytes().len()))
+                damaged(format!(
+                    "expected a safetensors file, found {} bytes with this fault: {error}",
+                    mapping.bytes().len()
+                ))
             })?;
             let data_start = header_bytes + std::mem::size_of::<u64>();
             for (name, info) in metadata.tensors() {

@@ -7,8 +7,8 @@ use solfa_signal::encoder::{Encoder, EncoderSpec, Tail, sha256_hex};
 use solfa_signal::features::MelSpectrogram;
 
 use super::mel::{MelFrames, mel_of_clips};
-use super::precision::identity_at;
 use super::network::{HiddenState, Network, layer_specs, planned_hidden_states};
+use super::precision::identity_at;
 use crate::checkpoint::MelConformerModel;
 use crate::model::AttentionObserver;
 use crate::plan::MelConformerPlan;

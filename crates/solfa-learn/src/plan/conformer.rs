@@ -158,13 +158,7 @@ impl ConformerPlan {
 }
 
 impl FeedForwardPlan {
-    fn add_half_to(
-        &self,
-        set: InstructionSet,
-        hidden: &mut [f32],
-        normed: &mut [f32],
-        wide: &mut [f32],
-    ) {
+    fn add_half_to(&self, set: InstructionSet, hidden: &mut [f32], normed: &mut [f32], wide: &mut [f32]) {
         let wide = &mut wide[..hidden.len() / self.norm.gamma.len() * self.expand.outputs()];
         self.norm.apply(set, hidden, normed);
         self.expand.forward(normed, Activation::Silu, wide);
@@ -210,11 +204,13 @@ impl ConvolutionPlan {
             .collect();
         let depthwise_bias = batch_norm.fold_bias(module.depthwise.bias.map(|bias| values(bias.val())));
         let pointwise_in = values(module.pointwise_in.weight());
-        let pointwise_in =
-            PackedMatrix::pack_gated(arithmetic, channels, channels, |input, column| pointwise_in[column * channels + input]);
+        let pointwise_in = PackedMatrix::pack_gated(arithmetic, channels, channels, |input, column| {
+            pointwise_in[column * channels + input]
+        });
         let pointwise_out = values(module.pointwise_out.weight());
-        let pointwise_out =
-            PackedMatrix::pack(arithmetic, 1, channels, channels, |input, column| pointwise_out[column * channels + input]);
+        let pointwise_out = PackedMatrix::pack(arithmetic, 1, channels, channels, |input, column| {
+            pointwise_out[column * channels + input]
+        });
         Self {
             norm,
             pointwise_in: PackedLinear::from_matrix(pointwise_in, None),

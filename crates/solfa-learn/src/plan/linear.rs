@@ -1,8 +1,8 @@
 //! A linear layer with packed weights.
 
 use burn::nn::Linear;
-use solfa_kernels::product::{Activation, Epilogue, PackedMatrix, Placement, Residual, Windows, multiply};
 use solfa_kernels::Arithmetic;
+use solfa_kernels::product::{Activation, Epilogue, PackedMatrix, Placement, Residual, Windows, multiply};
 
 use super::values;
 
@@ -32,7 +32,8 @@ impl PackedLinear {
             // Stored output by output, which is the order it is packed from without copying.
             values(linear.weight.val().transpose())
         });
-        let firsts: Vec<usize> = columns.iter().scan(0, |sum, &count| Some(std::mem::replace(sum, *sum + count))).collect();
+        let firsts: Vec<usize> =
+            columns.iter().scan(0, |sum, &count| Some(std::mem::replace(sum, *sum + count))).collect();
         let total = columns.iter().sum();
         let weights = PackedMatrix::pack(arithmetic, 1, inputs, total, |input, column| {
             let part = firsts.partition_point(|&first| first <= column) - 1;

@@ -43,11 +43,7 @@ fn check_hidden_states(case: &str, how: &str, encoder: &dyn Encoder) {
         let expected = &expected[&format!("hidden_{layer}")];
         assert_eq!(frames.clips.len(), 2);
         for (item, frames) in frames.clips.iter().enumerate() {
-            assert_eq!(
-                [2, frames.num_frames(), frames.dim()],
-                expected.shape[..],
-                "{case}: shape of layer {layer}"
-            );
+            assert_eq!([2, frames.num_frames(), frames.dim()], expected.shape[..], "{case}: shape of layer {layer}");
             let what = format!("{case}, {how}: layer {layer}, item {item}");
             assert_golden(&what, frames.data(), expected.item(item), TOLERANCE);
         }

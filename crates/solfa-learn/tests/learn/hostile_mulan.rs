@@ -199,7 +199,15 @@ fn a_tokenizer_that_cuts_or_pads_by_itself_is_told_not_to() {
         tokenizer["padding"] = json!({"strategy": {"Fixed": 60}, "direction": "Left", "pad_to_multiple_of": null,
             "pad_id": 1, "pad_type_id": 0, "pad_token": "<pad>"});
     });
-    let encode = |path: &Path| try_load(path).unwrap().split(device(), 1, single_precision()).unwrap().1.encode(&["fast metal guitar"]).unwrap();
+    let encode = |path: &Path| {
+        try_load(path)
+            .unwrap()
+            .split(device(), 1, single_precision())
+            .unwrap()
+            .1
+            .encode(&["fast metal guitar"])
+            .unwrap()
+    };
     assert_eq!(encode(folder.path()), encode(&fixture("golden/mulan-tiny")));
 }
 

@@ -29,7 +29,7 @@ fn encoder(model: LoadedModel, device: Device, clips_per_pass: usize) -> Box<dyn
 
 /// All hidden states of one sound, as bits.
 fn outputs(path: &Path) -> Vec<Vec<u32>> {
-    let encoder = encoder(load(path), device(), 1, single_precision());
+    let encoder = encoder(load(path), device(), 1);
     let clip = musical_signal(9_000, encoder.spec().sample_rate, 5);
     let batch = encoder.encode(&[clip], &LayerChoice::All).unwrap();
     let hidden: Vec<Vec<u32>> =
@@ -153,7 +153,7 @@ fn a_mert_is_the_hubert_that_it_is_made_of() {
     for (case, model_type) in CASES.into_iter().zip(["mert_model", "music_hubert"]) {
         let folder = with_config(case, serde_json::json!({"model_type": model_type, "sample_rate": 24_000}));
         assert_same(case, folder.path(), &outputs(&fixture("golden").join(case)));
-        assert_eq!(encoder(load(folder.path()), device(), 1, single_precision()).spec().name, "mert");
+        assert_eq!(encoder(load(folder.path()), device(), 1).spec().name, "mert");
     }
 }
 
@@ -173,9 +173,9 @@ fn the_preprocessor_says_rate_and_normalisation() {
         fs_err::write(folder.path().join(PREPROCESSOR), preprocessor).unwrap();
         let model = load(folder.path());
         assert_eq!(model.notes(), [""; 0]);
-        encoder(model, device(), 1, single_precision()).spec().clone()
+        encoder(model, device(), 1).spec().clone()
     };
-    let golden = encoder(load(&fixture("golden/mert-95m-tiny")), device(), 1, single_precision()).spec().clone();
+    let golden = encoder(load(&fixture("golden/mert-95m-tiny")), device(), 1).spec().clone();
     let plain = spec_with(r#"{"do_normalize": false, "sampling_rate": 24000, "padding_side": "right"}"#);
     assert_eq!(plain, golden);
     let normalized = spec_with(r#"{"do_normalize": true, "sampling_rate": 24000}"#);
@@ -197,7 +197,7 @@ fn without_preprocessor(case: &str, fields: serde_json::Value) -> (EncoderSpec, 
     let note = note.clone();
     let LoadedModel::WaveformTransformer(inner) = &model else { panic!("a model of another family") };
     let is_normalized = inner.is_normalized;
-    (encoder(model, device(), 1, single_precision()).spec().clone(), is_normalized, note)
+    (encoder(model, device(), 1).spec().clone(), is_normalized, note)
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn without_a_preprocessor_a_note_says_what_is_taken_for_granted() {
     let model = load(folder.path());
     let [note] = model.notes() else { panic!("{:?}", model.notes()) };
     assert!(note.contains("16000 Hz") && note.contains("24000 Hz; the latter is used"), "{note}");
-    assert_eq!(encoder(model, device(), 1, single_precision()).spec().sample_rate, 24_000);
+    assert_eq!(encoder(model, device(), 1).spec().sample_rate, 24_000);
 }
 
 /// The tensors of the golden MERT with a constant-Q transform, of which PyTorch wrote the file.
