@@ -25,9 +25,6 @@ pub use epilogue::{Activation, Epilogue, Residual};
 pub(crate) use operand::OperandFormat;
 pub use packed::PackedMatrix;
 
-use std::fmt;
-use std::str::FromStr;
-
 pub(crate) use panels::{LeftLayout, PanelProduct, store_operand};
 
 use std::fmt;
