@@ -68,13 +68,16 @@ unsafe fn strip<S: Simd, const ROWS: usize, const VECTORS: usize>(strip: &Strip)
         // SAFETY: see above.
         unsafe {
             let mut sums = [[S::splat(0.0); VECTORS]; ROWS];
+            let mut weights = [S::splat(0.0); VECTORS];
             for step in 0..strip.steps {
                 prefetch(upcoming);
                 upcoming = upcoming.wrapping_add(upcoming_step);
-                let weights: [S::Vector; VECTORS] = std::array::from_fn(|vector| S::load(right.add(vector * S::LANES)));
+                for (vector, weights) in weights.iter_mut().enumerate() {
+                    *weights = S::load(right.add(vector * S::LANES));
+                }
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let value = S::splat(*left.add(row * left_pitch + step));
-                    for (sum, weights) in sums.iter_mut().zip(weights) {
+                    for (sum, &weights) in sums.iter_mut().zip(&weights) {
                         *sum = S::mul_add(value, weights, *sum);
                     }
                 }
@@ -102,14 +105,17 @@ unsafe fn widened_strip<S: Simd, const ROWS: usize, const VECTORS: usize>(strip:
         // SAFETY: see above.
         unsafe {
             let mut sums = [[S::splat(0.0); VECTORS]; ROWS];
+            let mut pairs = [S::splat(0.0); VECTORS];
             for step in 0..strip.steps {
                 prefetch(upcoming);
                 upcoming = upcoming.wrapping_add(upcoming_step);
-                let pairs: [S::Vector; VECTORS] = std::array::from_fn(|vector| S::load(right.add(vector * S::LANES)));
+                for (vector, pairs) in pairs.iter_mut().enumerate() {
+                    *pairs = S::load(right.add(vector * S::LANES));
+                }
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let values = left.add(row * left_pitch + 2 * step);
                     let (first, second) = (S::splat(*values), S::splat(*values.add(1)));
-                    for (sum, pairs) in sums.iter_mut().zip(pairs) {
+                    for (sum, &pairs) in sums.iter_mut().zip(&pairs) {
                         *sum = S::mul_add(first, S::low_halves(pairs), *sum);
                         *sum = S::mul_add(second, S::high_halves(pairs), *sum);
                     }
