@@ -13,7 +13,6 @@
 mod amx;
 #[cfg(target_arch = "x86_64")]
 mod bf16_dot;
-mod block;
 mod epilogue;
 mod fma;
 mod operand;
