@@ -10,12 +10,8 @@ use solfa_kernels::product::{Activation, Epilogue, PackedMatrix, Placement, Resi
 use solfa_kernels::{Arithmetic, InstructionSet, Precision};
 
 /// What MuQ makes of 30 seconds: time steps and bands of the image, channels of inputs and outputs, stride.
-const SHAPES: [([usize; 2], [usize; 2], usize); 4] = [
-    ([3000, 128], [1, 512], 2),
-    ([1500, 64], [512, 512], 1),
-    ([1500, 64], [512, 1024], 2),
-    ([750, 32], [512, 512], 1),
-];
+const SHAPES: [([usize; 2], [usize; 2], usize); 4] =
+    [([3000, 128], [1, 512], 2), ([1500, 64], [512, 512], 1), ([1500, 64], [512, 1024], 2), ([750, 32], [512, 512], 1)];
 
 /// The least seconds of some runs.
 fn seconds(num_runs: usize, mut run: impl FnMut()) -> f64 {

@@ -5,9 +5,11 @@
 //! the next convolution's image.
 
 mod algorithm;
+mod single;
 mod tiles;
 
 use self::algorithm::{Polyphase, Winograd};
+use self::single::SingleInput;
 use self::tiles::Transformed;
 use crate::InstructionSet;
 use crate::product::{self, Arithmetic, Epilogue, PackedMatrix, Placement, Precision, Windows};
@@ -32,6 +34,8 @@ pub struct PackedConvolution {
 enum Way {
     /// As it is defined: a product with windows of three stretches.
     Direct(PackedMatrix),
+    /// As it is defined, for one channel.
+    SingleInput(SingleInput),
     /// At stride 1, tiles of four by four outputs.
     Winograd(Transformed<Winograd>),
     /// At stride 2, tiles of two by two outputs.
@@ -81,6 +85,7 @@ impl PackedConvolution {
     pub fn num_bytes(&self) -> usize {
         match &self.way {
             Way::Direct(matrix) => matrix.num_bytes(),
+            Way::SingleInput(weights) => weights.num_bytes(),
             Way::Winograd(weights) => weights.num_bytes(),
             Way::Polyphase(weights) => weights.num_bytes(),
         }
@@ -95,21 +100,24 @@ impl Way {
         strides: [usize; 2],
         weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
     ) -> Self {
-        // Tiles are worth while in single precision only, and for so many channels that products take longer than
-        // transforms.
         let (set, precision) = (arithmetic.instruction_set(), arithmetic.precision());
-        let in_tiles = set != InstructionSet::Amx && input_channels.min(output_channels) >= FEWEST_CHANNELS;
-        let single = Arithmetic::with_instructions(set, Precision::F32);
-        let has_fast_bf16 = set >= InstructionSet::Avx512Bf16 && precision == Precision::Bf16;
-        if in_tiles && strides == [1, 1] && Transformed::<Winograd>::suits(input_channels, output_channels) {
-            return Self::Winograd(Transformed::pack(single, input_channels, output_channels, weight));
+        if input_channels == 1 {
+            let weight = |output, time_tap, band_tap| weight(output, 0, time_tap, band_tap);
+            return Self::SingleInput(SingleInput::pack(set, output_channels, strides, weight));
         }
-        if in_tiles
-            && strides == [2, 2]
-            && !has_fast_bf16
-            && Transformed::<Polyphase>::suits(input_channels, output_channels)
-        {
-            return Self::Polyphase(Transformed::pack(single, input_channels, output_channels, weight));
+        // Tiles are in single precision: bfloat16 is too coarse for transformed weights. They are faster than the
+        // definition in bfloat16 too, except where there are instructions for that: on matrix tiles always, by dot products
+        // at stride 2.
+        let is_bf16 = |from: InstructionSet| precision == Precision::Bf16 && set >= from;
+        let is_large = input_channels.min(output_channels) >= FEWEST_CHANNELS;
+        let single = Arithmetic::with_instructions(set, Precision::F32);
+        if is_large && tiles::suit(input_channels, output_channels) {
+            if strides == [1, 1] && !is_bf16(InstructionSet::Amx) {
+                return Self::Winograd(Transformed::pack(single, input_channels, output_channels, weight));
+            }
+            if strides == [2, 2] && !is_bf16(InstructionSet::Avx512Bf16) {
+                return Self::Polyphase(Transformed::pack(single, input_channels, output_channels, weight));
+            }
         }
         let tap_inputs = TAPS * input_channels;
         Self::Direct(PackedMatrix::pack(arithmetic, TAPS, tap_inputs, output_channels, |input, output| {
@@ -178,6 +186,7 @@ pub fn convolve(
             };
             product::multiply(&windows, matrix, epilogue, output, placement);
         }
+        Way::SingleInput(weights) => weights.convolve(image, num_times, num_bands, epilogue, output, placement),
         Way::Winograd(weights) => weights.convolve(image, num_times, num_bands, epilogue, output, placement),
         Way::Polyphase(weights) => weights.convolve(image, num_times, num_bands, epilogue, output, placement),
     }
@@ -255,7 +264,7 @@ mod tests {
     fn tolerance(arithmetic: Arithmetic) -> f32 {
         match (arithmetic.precision(), arithmetic.instruction_set()) {
             (Precision::Bf16, _) => 3e-2,
-            (Precision::F32, InstructionSet::Amx) => 5e-5,
+            (Precision::F32, InstructionSet::Amx) => 2e-4,
             (Precision::F32, _) => 1e-5,
         }
     }
@@ -304,7 +313,7 @@ mod tests {
     #[test]
     fn images_of_odd_extents_and_channels() {
         for (times, bands) in [(1, 1), (1, 7), (5, 3), (9, 40)] {
-            for channels in [(1, 1), (1, 48), (3, 16), (16, 33), (33, 3), (48, 64), (64, 48), (64, 64)] {
+            for channels in [(1, 1), (1, 48), (3, 16), (16, 33), (33, 3), (48, 64), (32, 48), (64, 80)] {
                 for strides in [[1, 1], [2, 2], [1, 2], [2, 1]] {
                     check((times, bands), channels, strides, &Epilogue::default());
                 }

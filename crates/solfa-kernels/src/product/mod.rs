@@ -71,6 +71,11 @@ impl Arithmetic {
         self.precision
     }
 
+    /// The form in which its kernel reads the left operand.
+    pub(crate) fn operand_format(self) -> OperandFormat {
+        self.kernel().operand
+    }
+
     fn kernel(self) -> Kernel {
         match (self.set, self.precision) {
             #[cfg(target_arch = "x86_64")]
@@ -235,7 +240,7 @@ pub fn multiply(
     }
     assert_eq!((windows.taps, windows.tap_inputs), weights.taps(), "windows and weights do not fit");
     let columns = weights.columns();
-    epilogue.check(weights);
+    epilogue.check(columns, weights.is_gated());
     let needed = windows.span(windows.num_groups, windows.group_rows);
     assert!(needed <= windows.values.len(), "windows see {needed} values of {}", windows.values.len());
     placement.check(windows.num_groups, windows.group_rows, columns, output.len());
