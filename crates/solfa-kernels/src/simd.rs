@@ -49,6 +49,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn pair(first: Self::Vector, second: Self::Vector) -> Self::Vector;
     /// The high halves of both vectors, one after another.
     unsafe fn store_high_halves(pointer: *mut u16, first: Self::Vector, second: Self::Vector);
+    /// Stores each number as the nearest bfloat16, the one away from zero where two are as near, and gives what is then
+    /// left of it. NaN stays NaN.
+    unsafe fn store_bf16(pointer: *mut u16, vector: Self::Vector) -> Self::Vector;
     unsafe fn sum(vector: Self::Vector) -> f32;
     unsafe fn largest(vector: Self::Vector) -> f32;
 }
@@ -162,6 +165,12 @@ const PLAIN_LANES: usize = 8;
 
 type PlainVector = [f32; PLAIN_LANES];
 
+/// As [`Simd::store_bf16`] rounds.
+#[inline(always)]
+fn nearest_bf16(value: f32) -> u16 {
+    if value.is_nan() { 0x7fc0 } else { (value.to_bits().wrapping_add(0x8000) >> 16) as u16 }
+}
+
 #[inline(always)]
 fn lanewise(left: PlainVector, right: PlainVector, operation: impl Fn(f32, f32) -> f32) -> PlainVector {
     std::array::from_fn(|lane| operation(left[lane], right[lane]))
@@ -255,6 +264,16 @@ impl Simd for Plain {
     unsafe fn store_high_halves(pointer: *mut u16, first: PlainVector, second: PlainVector) {
         let halves = [first, second].map(|vector| vector.map(|value| (value.to_bits() >> 16) as u16));
         unsafe { pointer.cast::<[[u16; PLAIN_LANES]; 2]>().write_unaligned(halves) }
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(pointer: *mut u16, vector: PlainVector) -> PlainVector {
+        let mut rest = vector;
+        for (lane, rest) in rest.iter_mut().enumerate() {
+            let rounded = nearest_bf16(*rest);
+            unsafe { *pointer.add(lane) = rounded }
+            *rest -= f32::from_bits(u32::from(rounded) << 16);
+        }
+        rest
     }
     #[inline(always)]
     unsafe fn sum(vector: PlainVector) -> f32 {
@@ -404,6 +423,18 @@ mod x86 {
             }
         }
         #[inline(always)]
+        unsafe fn store_bf16(pointer: *mut u16, vector: __m256) -> __m256 {
+            unsafe {
+                let is_nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(vector, vector);
+                let rounded = _mm256_add_epi32(_mm256_castps_si256(vector), _mm256_set1_epi32(0x8000));
+                let rounded = _mm256_blendv_ps(_mm256_castsi256_ps(rounded), _mm256_set1_ps(f32::NAN), is_nan);
+                let halves = _mm256_srli_epi32::<16>(_mm256_castps_si256(rounded));
+                let packed = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi32(halves, halves));
+                _mm_storeu_si128(pointer.cast(), _mm256_castsi256_si128(packed));
+                _mm256_sub_ps(vector, Self::high_halves(rounded))
+            }
+        }
+        #[inline(always)]
         unsafe fn sum(vector: __m256) -> f32 {
             unsafe {
                 let halves = _mm_add_ps(_mm256_castps256_ps128(vector), _mm256_extractf128_ps::<1>(vector));
@@ -530,6 +561,17 @@ mod x86 {
                 let places = _mm512_loadu_si512(PLACES.as_ptr().cast());
                 let packed = _mm512_permutex2var_epi16(_mm512_castps_si512(first), places, _mm512_castps_si512(second));
                 _mm512_storeu_si512(pointer.cast(), packed);
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_bf16(pointer: *mut u16, vector: __m512) -> __m512 {
+            unsafe {
+                let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(vector, vector);
+                let rounded = _mm512_add_epi32(_mm512_castps_si512(vector), _mm512_set1_epi32(0x8000));
+                let rounded = _mm512_mask_mov_ps(_mm512_castsi512_ps(rounded), is_nan, _mm512_set1_ps(f32::NAN));
+                let halves = _mm512_srli_epi32::<16>(_mm512_castps_si512(rounded));
+                _mm256_storeu_si256(pointer.cast(), _mm512_cvtepi32_epi16(halves));
+                _mm512_sub_ps(vector, Self::high_halves(rounded))
             }
         }
         #[inline(always)]
@@ -714,6 +756,44 @@ mod tests {
                 let largest = dispatch(set, Apply { values: &values, which, number });
                 assert!(largest < tolerance, "{}, function {number}: {largest:e}", set.name());
                 assert!(largest > 0.0, "compared with itself");
+            }
+        }
+    }
+
+    struct StoreBf16 {
+        value: f32,
+    }
+
+    impl Operation for StoreBf16 {
+        type Output = (Vec<u16>, Vec<f32>);
+
+        #[inline(always)]
+        unsafe fn run<S: Simd>(self) -> Self::Output {
+            let (mut stored, mut rest) = (vec![0; S::LANES], vec![0.0; S::LANES]);
+            let values: Vec<f32> = (0..S::LANES).map(|lane| self.value * (1.0 + lane as f32)).collect();
+            unsafe {
+                let left = S::store_bf16(stored.as_mut_ptr(), S::load(values.as_ptr()));
+                S::store(rest.as_mut_ptr(), left);
+            }
+            (stored, rest)
+        }
+    }
+
+    #[test]
+    fn bfloat16_is_the_nearest_and_what_is_left_completes_it() {
+        for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+            for value in [0.0, -0.0, 1.0, 1.003_906_3, -3.001_592_7, 1e-20, 7.7e30, -255.5] {
+                let (stored, rest) = dispatch(set, StoreBf16 { value });
+                for (lane, (stored, rest)) in stored.into_iter().zip(rest).enumerate() {
+                    let value = value * (1.0 + lane as f32);
+                    assert_eq!(f32::from_bits(u32::from(stored) << 16) + rest, value, "{}", set.name());
+                    assert!(rest.abs() <= value.abs() / 256.0, "{}: {value} leaves {rest}", set.name());
+                }
+            }
+            for value in [f32::NAN, f32::from_bits(0x7fff_ffff), f32::from_bits(0xffff_ffff)] {
+                let (stored, rest) = dispatch(set, StoreBf16 { value });
+                assert!(stored.iter().all(|&stored| f32::from_bits(u32::from(stored) << 16).is_nan()));
+                assert!(rest.iter().all(|rest| rest.is_nan()));
             }
         }
     }

@@ -16,21 +16,25 @@ use super::{Image, TAPS};
 use crate::elementwise::with_activation;
 use crate::memory::borrow;
 use crate::product::{
-    Arithmetic, BlockOperand, BlockProduct, Epilogue, OutputPointer, PANEL_COLUMNS, PackedMatrix, Placement,
-    even_parts, prefetch,
+    Arithmetic, BlockOperand, BlockProduct, Epilogue, OperandFormat, OutputPointer, PANEL_COLUMNS, PackedMatrix,
+    Placement, even_parts, prefetch,
 };
 use crate::simd::{Function, Operation, Simd, dispatch};
 
-/// Channels must be a multiple of this: of the longest vector.
-const CHANNEL_MULTIPLE: usize = 16;
-/// Tiles that a task has at most, and at least where there are enough.
-const MOST_TILES: usize = 84;
+/// Input channels must be a multiple of this: of the longest step of a kernel.
+const INPUT_MULTIPLE: usize = 32;
+/// Output channels must be a multiple of this: of the longest vector.
+const OUTPUT_MULTIPLE: usize = 16;
+/// Tiles that a task has at least, where there are enough.
 const FEWEST_TILES: usize = 14;
-/// Panels of output channels that are multiplied before their sums are transformed.
-const PANELS_AT_ONCE: usize = 4;
 
 /// Products of the largest algorithm in two dimensions.
 const MOST_PRODUCTS: usize = MOST_POINTS * MOST_POINTS;
+
+/// Whether so many channels can be convolved in tiles.
+pub(super) fn suit(input_channels: usize, output_channels: usize) -> bool {
+    input_channels.is_multiple_of(INPUT_MULTIPLE) && output_channels.is_multiple_of(OUTPUT_MULTIPLE)
+}
 
 /// Transformed weights.
 #[derive(Debug)]
@@ -39,6 +43,24 @@ pub(super) struct Transformed<A> {
     matrix: PackedMatrix,
     input_channels: usize,
     algorithm: PhantomData<A>,
+}
+
+/// The sizes of a task.
+struct TaskSizes {
+    /// Tiles that it has at most.
+    most_tiles: usize,
+    /// Panels of output channels that are multiplied before their sums are transformed.
+    panels_at_once: usize,
+}
+
+impl TaskSizes {
+    /// Measured. The faster the products are, the more of them each weight that is read must serve.
+    fn of(format: OperandFormat) -> Self {
+        match format {
+            OperandFormat::F32 => Self { most_tiles: 84, panels_at_once: 4 },
+            OperandFormat::Bf16 | OperandFormat::SplitBf16 => Self { most_tiles: 128, panels_at_once: 16 },
+        }
+    }
 }
 
 /// Where products and sums of an algorithm stand in two dimensions.
@@ -55,7 +77,7 @@ impl Order {
         let mut matrix_of = [0; MOST_PRODUCTS];
         let mut sums = [const { 0..0 }; MOST_PRODUCTS];
         let mut next = 0;
-        for sum in 0..A::SUMS * A::SUMS {
+        for (sum, matrices) in sums.iter_mut().enumerate().take(A::SUMS * A::SUMS) {
             let first = next;
             for time in A::products_of(sum / A::SUMS) {
                 for band in A::products_of(sum % A::SUMS) {
@@ -63,7 +85,7 @@ impl Order {
                     next += 1;
                 }
             }
-            sums[sum] = first..next;
+            *matrices = first..next;
         }
         Self { matrix_of, sums, num_sums: A::SUMS * A::SUMS }
     }
@@ -75,11 +97,6 @@ impl Order {
 
 impl<A: Algorithm> Transformed<A> {
     const NUM_PRODUCTS: usize = A::POINTS * A::POINTS;
-
-    /// Whether so many channels can be convolved so.
-    pub(super) fn suits(input_channels: usize, output_channels: usize) -> bool {
-        input_channels.is_multiple_of(CHANNEL_MULTIPLE) && output_channels.is_multiple_of(CHANNEL_MULTIPLE)
-    }
 
     /// Transforms `weight(output, input, time_tap, band_tap)` in double precision, and packs it.
     pub(super) fn pack(
@@ -125,8 +142,12 @@ impl<A: Algorithm> Transformed<A> {
         output: &mut [f32],
         placement: Placement,
     ) {
-        epilogue.check(&self.matrix);
+        epilogue.check(self.matrix.columns(), false);
         placement.check(num_times, num_bands, self.matrix.columns(), output.len());
+        let sizes = TaskSizes::of(self.matrix.arithmetic().operand_format());
+        let num_tiles = num_times.div_ceil(A::OUTPUTS) * num_bands.div_ceil(A::OUTPUTS);
+        let balanced = num_tiles.div_ceil(sizes.most_tiles).next_multiple_of(rayon::current_num_threads());
+        let num_tasks = balanced.min(num_tiles.div_ceil(FEWEST_TILES));
         let job = Job {
             image,
             num_times,
@@ -136,10 +157,8 @@ impl<A: Algorithm> Transformed<A> {
             epilogue,
             output: OutputPointer(output.as_mut_ptr()),
             placement,
+            panels_at_once: sizes.panels_at_once.min(self.matrix.num_panels()),
         };
-        let num_tiles = num_times.div_ceil(A::OUTPUTS) * num_bands.div_ceil(A::OUTPUTS);
-        let balanced = num_tiles.div_ceil(MOST_TILES).next_multiple_of(rayon::current_num_threads());
-        let num_tasks = balanced.min(num_tiles.div_ceil(FEWEST_TILES));
         let tasks: Vec<_> = even_parts(num_tiles, num_tasks).collect();
         tasks.into_par_iter().for_each(|(first, count)| job.run(first, count));
     }
@@ -155,6 +174,7 @@ struct Job<'a, A> {
     epilogue: &'a Epilogue<'a>,
     output: OutputPointer,
     placement: Placement,
+    panels_at_once: usize,
 }
 
 /// `bytes` and at most two cache lines more, so that matrices which lie so far apart do not all begin in the same sets of
@@ -170,21 +190,31 @@ impl<A: Algorithm> Job<'_, A> {
         let matrix = &self.weights.matrix;
         let set = matrix.arithmetic().instruction_set();
         let product = BlockProduct::new(matrix, num_tiles);
-        let row_pitch = spread(self.weights.input_channels * product.format().value_bytes());
+        let format = matrix.arithmetic().operand_format();
+        let row_pitch = spread(self.weights.input_channels * format.value_bytes());
         let tap_pitch = spread(product.padded_rows() * row_pitch);
-        let mut inputs = borrow::<u8>(Transformed::<A>::NUM_PRODUCTS * tap_pitch);
+        let plane = Transformed::<A>::NUM_PRODUCTS * tap_pitch;
+        let mut inputs = borrow::<u8>(plane * format.num_planes());
         let tiles = first_tile..first_tile + num_tiles;
-        let transform = TransformInputs { job: self, tiles: tiles.clone(), inputs: &mut inputs, tap_pitch, row_pitch };
+        let transform = TransformInputs {
+            job: self,
+            tiles: tiles.clone(),
+            format,
+            inputs: &mut inputs,
+            plane,
+            tap_pitch,
+            row_pitch,
+        };
         dispatch(set, transform);
-        let operand = BlockOperand { bytes: &inputs, tap_pitch, row_pitch, low_offset: 0 };
+        let low_offset = if format == OperandFormat::SplitBf16 { plane } else { 0 };
+        let operand = BlockOperand { bytes: &inputs, tap_pitch, row_pitch, low_offset };
 
         let panel_pitch = product.padded_rows() * PANEL_COLUMNS;
-        let sum_pitch =
-            spread(PANELS_AT_ONCE.min(matrix.num_panels()) * panel_pitch * size_of::<f32>()) / size_of::<f32>();
+        let sum_pitch = spread(self.panels_at_once * panel_pitch * size_of::<f32>()) / size_of::<f32>();
         let order = self.order.sums();
         let mut sums = borrow::<f32>(order.len() * sum_pitch);
-        for first_panel in (0..matrix.num_panels()).step_by(PANELS_AT_ONCE) {
-            let panels = first_panel..(first_panel + PANELS_AT_ONCE).min(matrix.num_panels());
+        for first_panel in (0..matrix.num_panels()).step_by(self.panels_at_once) {
+            let panels = first_panel..(first_panel + self.panels_at_once).min(matrix.num_panels());
             for (number, (taps, sums)) in order.iter().zip(sums.chunks_exact_mut(sum_pitch)).enumerate() {
                 let next = match order.get(number + 1) {
                     Some(next) => Some((next.start, panels.start)),
@@ -209,7 +239,10 @@ impl<A: Algorithm> Job<'_, A> {
 struct TransformInputs<'a, A> {
     job: &'a Job<'a, A>,
     tiles: Range<usize>,
+    format: OperandFormat,
     inputs: &'a mut [u8],
+    /// Bytes of all matrices.
+    plane: usize,
     tap_pitch: usize,
     row_pitch: usize,
 }
@@ -219,16 +252,38 @@ impl<A: Algorithm> Operation for TransformInputs<'_, A> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let Self { job, tiles, inputs, tap_pitch, row_pitch } = self;
+        let plane = self.plane;
+        // SAFETY: the caller's; `tiles` sees to it that there is room for every vector, in both planes.
+        unsafe {
+            match self.format {
+                OperandFormat::F32 => self.tiles::<S>(|place, vector| S::store(place.cast(), vector)),
+                OperandFormat::Bf16 => self.tiles::<S>(|place, vector| {
+                    S::store_bf16(place.cast(), vector);
+                }),
+                OperandFormat::SplitBf16 => self.tiles::<S>(|place, vector| {
+                    let rest = S::store_bf16(place.cast(), vector);
+                    S::store_bf16(place.add(plane).cast(), rest);
+                }),
+            }
+        }
+    }
+}
+
+impl<A: Algorithm> TransformInputs<'_, A> {
+    #[inline(always)]
+    unsafe fn tiles<S: Simd>(self, store: impl Fn(*mut u8, S::Vector)) {
+        let Self { job, tiles, format, inputs, plane, tap_pitch, row_pitch } = self;
         let channels = job.weights.input_channels;
         let image_row = job.image.padded_bands * channels;
         let seen_times = (job.num_times - 1) * A::STRIDE + TAPS;
         let seen_bands = (job.num_bands - 1) * A::STRIDE + TAPS;
-        let zeros = vec![0.0f32; channels];
+        let mut zeros = borrow::<f32>(channels);
+        zeros.fill(0.0);
         let needed = (Transformed::<A>::NUM_PRODUCTS - 1) * tap_pitch
             + (tiles.len() - 1) * row_pitch
-            + channels * size_of::<f32>();
-        assert!(needed <= inputs.len(), "transformed inputs need {needed} bytes of {}", inputs.len());
+            + channels * format.value_bytes();
+        assert!(needed <= plane, "transformed inputs need {needed} bytes of {plane}");
+        assert!(plane * format.num_planes() <= inputs.len(), "planes of {plane} bytes in {}", inputs.len());
         for (row, tile) in tiles.enumerate() {
             let (time, band) = job.origin(tile);
             let (time, band) = (time * A::STRIDE, band * A::STRIDE);
@@ -246,27 +301,27 @@ impl<A: Algorithm> Operation for TransformInputs<'_, A> {
                 // of this row, as is checked above.
                 unsafe {
                     let zero = S::splat(0.0);
-                    let mut columns = [[zero; MOST_POINTS]; MOST_POINTS];
+                    let mut rows = [[zero; MOST_POINTS]; MOST_POINTS];
                     for band in 0..A::POINTS {
                         let mut line: Line<S> = [zero; MOST_POINTS];
-                        for time in 0..A::POINTS {
+                        for (time, value) in line.iter_mut().enumerate().take(A::POINTS) {
                             let source = sources[time * A::POINTS + band].add(channel);
-                            line[time] = S::load(source);
+                            *value = S::load(source);
                             if band < A::OUTPUTS * A::STRIDE {
                                 prefetch(source.wrapping_add(A::POINTS * channels).cast());
                             }
                         }
                         let line = A::transform_inputs::<S>(line);
-                        for time in 0..A::POINTS {
-                            columns[time][band] = line[time];
+                        for (row, value) in rows.iter_mut().zip(line).take(A::POINTS) {
+                            row[band] = value;
                         }
                     }
-                    let place = inputs.as_mut_ptr().add(row * row_pitch + channel * size_of::<f32>());
-                    for time in 0..A::POINTS {
-                        let line = A::transform_inputs::<S>(columns[time]);
-                        for band in 0..A::POINTS {
+                    let place = inputs.as_mut_ptr().add(row * row_pitch + channel * format.value_bytes());
+                    for (time, line) in rows.into_iter().enumerate().take(A::POINTS) {
+                        let line = A::transform_inputs::<S>(line);
+                        for (band, value) in line.into_iter().enumerate().take(A::POINTS) {
                             let product = job.order.matrix_of[time * A::POINTS + band];
-                            S::store(place.add(product * tap_pitch).cast(), line[band]);
+                            store(place.add(product * tap_pitch), value);
                         }
                     }
                 }
@@ -322,12 +377,12 @@ impl<A: Algorithm> TransformSums<'_, A> {
                     let mut lines = [[zero; MOST_POINTS]; MOST_POINTS];
                     for band in 0..A::SUMS {
                         let mut line: Line<S> = [zero; MOST_POINTS];
-                        for time in 0..A::SUMS {
-                            line[time] = S::load(source.add((time * A::SUMS + band) * sum_pitch));
+                        for (time, sum) in line.iter_mut().enumerate().take(A::SUMS) {
+                            *sum = S::load(source.add((time * A::SUMS + band) * sum_pitch));
                         }
                         let line = A::transform_sums::<S>(line);
-                        for time in 0..A::OUTPUTS {
-                            lines[time][band] = line[time];
+                        for (output, value) in lines.iter_mut().zip(line).take(A::OUTPUTS) {
+                            output[band] = value;
                         }
                     }
                     let bias = job.epilogue.bias.map(|bias| bias.as_ptr().add(first_column + column));

@@ -4,12 +4,12 @@
 
 use std::ops::Range;
 
-use super::operand::{Layout, OperandFormat, OperandView};
+use super::operand::{Layout, OperandView};
 use super::{Chunks, ConfiguredTiles, Kernel, PANEL_COLUMNS, PackedMatrix, Strip, Upcoming, strips_of};
 
 /// Where rows lie in scratch memory: input `i` of tap `t` of row `r` is at byte
 /// `t * tap_pitch + r * row_pitch + i * bytes of a value`, and its low part `low_offset` behind it, where values are
-/// [split](OperandFormat::SplitBf16).
+/// [split](super::OperandFormat::SplitBf16).
 #[derive(Clone, Copy)]
 pub(crate) struct BlockOperand<'a> {
     pub(crate) bytes: &'a [u8],
@@ -18,7 +18,7 @@ pub(crate) struct BlockOperand<'a> {
     pub(crate) low_offset: usize,
 }
 
-/// Some rows times the taps of packed weights.
+/// Some rows, in the [form](Arithmetic::operand_format) that the weights are for, times the taps of packed weights.
 pub(crate) struct BlockProduct<'a> {
     kernel: Kernel,
     weights: &'a PackedMatrix,
@@ -39,11 +39,6 @@ impl<'a> BlockProduct<'a> {
             weights,
             chunks,
         }
-    }
-
-    /// The form in which rows are expected.
-    pub(crate) fn format(&self) -> OperandFormat {
-        self.kernel.operand
     }
 
     /// Rows that the operand and the sums must have room for. What the additional ones hold does not matter.

@@ -53,13 +53,13 @@ impl Default for Epilogue<'_> {
 
 impl Epilogue<'_> {
     /// # Panics
-    /// If it does not fit the weights.
-    pub(crate) fn check(&self, weights: &PackedMatrix) {
+    /// If it does not fit weights of so many columns, which were packed for gates or not.
+    pub(crate) fn check(&self, columns: usize, is_gated: bool) {
         if let Some(bias) = self.bias {
-            assert_eq!(bias.len(), weights.columns(), "one bias a column");
+            assert_eq!(bias.len(), columns, "one bias a column");
         }
-        let is_gated = self.activation == Activation::GatedSigmoid;
-        assert_eq!(is_gated, weights.is_gated(), "gates need weights that were packed for them");
+        let wants_gates = self.activation == Activation::GatedSigmoid;
+        assert_eq!(wants_gates, is_gated, "gates need weights that were packed for them");
         assert!(!is_gated || self.bias.is_none(), "a gated linear unit has no bias here");
     }
 

@@ -13,6 +13,7 @@
 mod amx;
 #[cfg(target_arch = "x86_64")]
 mod bf16_dot;
+mod block;
 mod epilogue;
 mod fma;
 mod operand;
@@ -103,6 +104,11 @@ impl Arithmetic {
     /// The type of weights.
     pub fn precision(self) -> Precision {
         self.precision
+    }
+
+    /// The form in which its kernel reads the left operand.
+    pub(crate) fn operand_format(self) -> OperandFormat {
+        self.kernel().operand
     }
 
     fn kernel(self) -> Kernel {
@@ -269,7 +275,7 @@ pub fn multiply(
     }
     assert_eq!((windows.taps, windows.tap_inputs), weights.taps(), "windows and weights do not fit");
     let columns = weights.columns();
-    epilogue.check(weights);
+    epilogue.check(columns, weights.is_gated());
     let needed = windows.span(windows.num_groups, windows.group_rows);
     assert!(needed <= windows.values.len(), "windows see {needed} values of {}", windows.values.len());
     placement.check(windows.num_groups, windows.group_rows, columns, output.len());
