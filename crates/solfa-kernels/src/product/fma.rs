@@ -74,8 +74,8 @@ unsafe fn strip<S: Simd, const ROWS: usize, const VECTORS: usize>(strip: &Strip)
                 let weights: [S::Vector; VECTORS] = std::array::from_fn(|vector| S::load(right.add(vector * S::LANES)));
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let value = S::splat(*left.add(row * left_pitch + step));
-                    for (sum, weights) in sums.iter_mut().zip(weights) {
-                        *sum = S::mul_add(value, weights, *sum);
+                    for (sum, weights) in sums.iter_mut().zip(&weights) {
+                        *sum = S::mul_add(value, *weights, *sum);
                     }
                 }
                 right = right.wrapping_add(PANEL_COLUMNS);
@@ -109,9 +109,9 @@ unsafe fn widened_strip<S: Simd, const ROWS: usize, const VECTORS: usize>(strip:
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let values = left.add(row * left_pitch + 2 * step);
                     let (first, second) = (S::splat(*values), S::splat(*values.add(1)));
-                    for (sum, pairs) in sums.iter_mut().zip(pairs) {
-                        *sum = S::mul_add(first, S::low_halves(pairs), *sum);
-                        *sum = S::mul_add(second, S::high_halves(pairs), *sum);
+                    for (sum, pairs) in sums.iter_mut().zip(&pairs) {
+                        *sum = S::mul_add(first, S::low_halves(*pairs), *sum);
+                        *sum = S::mul_add(second, S::high_halves(*pairs), *sum);
                     }
                 }
                 right = right.wrapping_add(PANEL_COLUMNS);
