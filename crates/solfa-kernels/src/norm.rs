@@ -244,36 +244,69 @@ impl Operation for BlockStatistics<'_> {
     unsafe fn run<S: Simd>(self) {
         let Self { frames, means, differences, squares } = self;
         let width = means.len();
-        let count = (frames.len() / width) as f32;
-        means.fill(0.0);
-        differences.fill(0.0);
-        squares.fill(0.0);
-        // SAFETY: frames and statistics all have `width` values, of which the vectors touch `count`.
-        unsafe {
-            for frame in frames.chunks_exact(width) {
-                let mut column = 0;
-                while column < width {
-                    let count = (width - column).min(S::LANES);
-                    let sum = means.as_mut_ptr().add(column);
-                    let value = load_count::<S>(frame.as_ptr().add(column), count);
-                    store_count::<S>(sum, S::add(load_count::<S>(sum, count), value), count);
-                    column += count;
+        let num_frames = frames.len() / width;
+        let mut channel = 0;
+        while channel < width {
+            let channels = (width - channel).min(STRIP_VECTORS * S::LANES);
+            // SAFETY: frames and statistics all have `width` values, of which `channels` are left.
+            unsafe {
+                let frames = frames.as_ptr().add(channel);
+                let statistics =
+                    [&mut *means, &mut *differences, &mut *squares].map(|values| values.as_mut_ptr().add(channel));
+                if channels == STRIP_VECTORS * S::LANES {
+                    strip_statistics::<S, STRIP_VECTORS>(frames, num_frames, width, channels, statistics);
+                    channel += channels;
+                } else {
+                    strip_statistics::<S, 1>(frames, num_frames, width, channels.min(S::LANES), statistics);
+                    channel += channels.min(S::LANES);
                 }
             }
-            means.iter_mut().for_each(|mean| *mean /= count);
-            for frame in frames.chunks_exact(width) {
-                let mut column = 0;
-                while column < width {
-                    let count = (width - column).min(S::LANES);
-                    let sum = squares.as_mut_ptr().add(column);
-                    let value = load_count::<S>(frame.as_ptr().add(column), count);
-                    let difference = S::sub(value, load_count::<S>(means.as_ptr().add(column), count));
-                    let value = S::mul_add(difference, difference, load_count::<S>(sum, count));
-                    store_count::<S>(sum, value, count);
-                    let sum = differences.as_mut_ptr().add(column);
-                    store_count::<S>(sum, S::add(load_count::<S>(sum, count), difference), count);
-                    column += count;
-                }
+        }
+    }
+}
+
+/// Vectors of channels whose sums are in registers at the same time.
+const STRIP_VECTORS: usize = 4;
+
+/// Statistics of up to as many channels as fill the vectors: means, differences and squares.
+///
+/// # Safety
+/// As for [`Simd`]; the channels are valid in all frames and in the statistics, and they fill all vectors but the last.
+#[inline(always)]
+unsafe fn strip_statistics<S: Simd, const VECTORS: usize>(
+    frames: *const f32,
+    num_frames: usize,
+    width: usize,
+    channels: usize,
+    statistics: [*mut f32; 3],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let last = channels - (VECTORS - 1) * S::LANES;
+        let mut sums = [S::splat(0.0); VECTORS];
+        for frame in 0..num_frames {
+            let frame = frames.add(frame * width);
+            for (vector, sum) in sums.iter_mut().enumerate() {
+                let count = if vector + 1 < VECTORS { S::LANES } else { last };
+                *sum = S::add(*sum, load_count::<S>(frame.add(vector * S::LANES), count));
+            }
+        }
+        let means = sums.map(|sum| S::div(sum, S::splat(num_frames as f32)));
+        let mut differences = [S::splat(0.0); VECTORS];
+        let mut squares = [S::splat(0.0); VECTORS];
+        for frame in 0..num_frames {
+            let frame = frames.add(frame * width);
+            for vector in 0..VECTORS {
+                let count = if vector + 1 < VECTORS { S::LANES } else { last };
+                let difference = S::sub(load_count::<S>(frame.add(vector * S::LANES), count), means[vector]);
+                differences[vector] = S::add(differences[vector], difference);
+                squares[vector] = S::mul_add(difference, difference, squares[vector]);
+            }
+        }
+        for (pointer, vectors) in statistics.into_iter().zip([means, differences, squares]) {
+            for (vector, value) in vectors.into_iter().enumerate() {
+                let count = if vector + 1 < VECTORS { S::LANES } else { last };
+                store_count::<S>(pointer.add(vector * S::LANES), value, count);
             }
         }
     }

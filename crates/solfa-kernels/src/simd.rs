@@ -42,6 +42,13 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     unsafe fn low_halves(pairs: Self::Vector) -> Self::Vector;
     /// Of 32-bit lanes that hold two bfloat16 each, the ones in the high halves as numbers.
     unsafe fn high_halves(pairs: Self::Vector) -> Self::Vector;
+    /// Numbers whose high halves are the nearest bfloat16; what the low halves hold is arbitrary. NaN stays NaN.
+    unsafe fn nearest_bf16(vector: Self::Vector) -> Self::Vector;
+    /// 32-bit lanes that hold two bfloat16 each: the high half of `first` in the low half, that of `second` in the high
+    /// one.
+    unsafe fn pair(first: Self::Vector, second: Self::Vector) -> Self::Vector;
+    /// The high halves of both vectors, one after another.
+    unsafe fn store_high_halves(pointer: *mut u16, first: Self::Vector, second: Self::Vector);
     unsafe fn sum(vector: Self::Vector) -> f32;
     unsafe fn largest(vector: Self::Vector) -> f32;
 }
@@ -233,6 +240,22 @@ impl Simd for Plain {
         pairs.map(|pair| f32::from_bits(pair.to_bits() & 0xffff_0000))
     }
     #[inline(always)]
+    unsafe fn nearest_bf16(vector: PlainVector) -> PlainVector {
+        vector.map(|value| {
+            let rounded = f32::from_bits(value.to_bits().wrapping_add(0x8000));
+            if value.is_nan() { f32::NAN } else { rounded }
+        })
+    }
+    #[inline(always)]
+    unsafe fn pair(first: PlainVector, second: PlainVector) -> PlainVector {
+        lanewise(first, second, |first, second| f32::from_bits(first.to_bits() >> 16 | second.to_bits() & 0xffff_0000))
+    }
+    #[inline(always)]
+    unsafe fn store_high_halves(pointer: *mut u16, first: PlainVector, second: PlainVector) {
+        let halves = [first, second].map(|vector| vector.map(|value| (value.to_bits() >> 16) as u16));
+        unsafe { pointer.cast::<[[u16; PLAIN_LANES]; 2]>().write_unaligned(halves) }
+    }
+    #[inline(always)]
     unsafe fn sum(vector: PlainVector) -> f32 {
         let [a, b, c, d, e, f, g, h] = vector;
         ((a + e) + (c + g)) + ((b + f) + (d + h))
@@ -356,6 +379,30 @@ mod x86 {
             unsafe { _mm256_and_ps(pairs, _mm256_castsi256_ps(_mm256_set1_epi32(0xffff_0000_u32 as i32))) }
         }
         #[inline(always)]
+        unsafe fn nearest_bf16(vector: __m256) -> __m256 {
+            unsafe {
+                let rounded = _mm256_add_epi32(_mm256_castps_si256(vector), _mm256_set1_epi32(0x8000));
+                let is_nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(vector, vector);
+                _mm256_blendv_ps(_mm256_castsi256_ps(rounded), _mm256_set1_ps(f32::NAN), is_nan)
+            }
+        }
+        #[inline(always)]
+        unsafe fn pair(first: __m256, second: __m256) -> __m256 {
+            unsafe {
+                let first = _mm256_srli_epi32::<16>(_mm256_castps_si256(first));
+                _mm256_castsi256_ps(_mm256_blend_epi16::<0b1010_1010>(first, _mm256_castps_si256(second)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_high_halves(pointer: *mut u16, first: __m256, second: __m256) {
+            unsafe {
+                let [first, second] =
+                    [first, second].map(|vector| _mm256_srli_epi32::<16>(_mm256_castps_si256(vector)));
+                let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(first, second));
+                _mm256_storeu_si256(pointer.cast(), packed);
+            }
+        }
+        #[inline(always)]
         unsafe fn sum(vector: __m256) -> f32 {
             unsafe {
                 let halves = _mm_add_ps(_mm256_castps256_ps128(vector), _mm256_extractf128_ps::<1>(vector));
@@ -451,6 +498,40 @@ mod x86 {
             }
         }
         #[inline(always)]
+        unsafe fn nearest_bf16(vector: __m512) -> __m512 {
+            unsafe {
+                let rounded = _mm512_add_epi32(_mm512_castps_si512(vector), _mm512_set1_epi32(0x8000));
+                let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(vector, vector);
+                _mm512_mask_blend_ps(is_nan, _mm512_castsi512_ps(rounded), _mm512_set1_ps(f32::NAN))
+            }
+        }
+        #[inline(always)]
+        unsafe fn pair(first: __m512, second: __m512) -> __m512 {
+            unsafe {
+                let first = _mm512_srli_epi32::<16>(_mm512_castps_si512(first));
+                let pair = _mm512_mask_blend_epi16(0xaaaa_aaaa, first, _mm512_castps_si512(second));
+                _mm512_castsi512_ps(pair)
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_high_halves(pointer: *mut u16, first: __m512, second: __m512) {
+            /// High halves of 32-bit lanes, counted in 16-bit ones.
+            const PLACES: [u16; 32] = {
+                let mut places = [0; 32];
+                let mut lane = 0;
+                while lane < 32 {
+                    places[lane] = 2 * lane as u16 + 1;
+                    lane += 1;
+                }
+                places
+            };
+            unsafe {
+                let places = _mm512_loadu_si512(PLACES.as_ptr().cast());
+                let packed = _mm512_permutex2var_epi16(_mm512_castps_si512(first), places, _mm512_castps_si512(second));
+                _mm512_storeu_si512(pointer.cast(), packed);
+            }
+        }
+        #[inline(always)]
         unsafe fn sum(vector: __m512) -> f32 {
             unsafe { _mm512_reduce_add_ps(vector) }
         }
@@ -485,6 +566,26 @@ pub(crate) unsafe fn exp<S: Simd>(value: S::Vector) -> S::Vector {
         }
         let fraction = S::mul_add(S::mul(polynomial, rest), rest, S::add(rest, S::splat(1.0)));
         S::mul(fraction, S::power_of_two(exponent))
+    }
+}
+
+/// `2 ^ x` within 3e-7 of it for `x` up to 127, 1 at 0; below -126 it stays at `2 ^ -126`. NaN stays NaN.
+///
+/// # Safety
+/// As for [`Simd`].
+#[inline(always)]
+pub(crate) unsafe fn exp2<S: Simd>(value: S::Vector) -> S::Vector {
+    /// `2 ^ r` for `|r| <= 1/2`: coefficients of the polynomial through the nodes of Chebyshev, highest power first.
+    const POLYNOMIAL: [f32; 6] = [1.339_086_3e-3, 9.676_032e-3, 5.550_357e-2, 0.240_221_07, 0.693_147_2, 1.0];
+    unsafe {
+        let value = S::at_least(value, S::splat(-126.0));
+        let exponent = S::round(value);
+        let rest = S::sub(value, exponent);
+        let mut polynomial = S::splat(POLYNOMIAL[0]);
+        for coefficient in &POLYNOMIAL[1..] {
+            polynomial = S::mul_add(polynomial, rest, S::splat(*coefficient));
+        }
+        S::mul(polynomial, S::power_of_two(exponent))
     }
 }
 
@@ -562,13 +663,15 @@ mod tests {
                         0 => exp::<S>(value),
                         1 => sigmoid::<S>(value),
                         2 => silu::<S>(value),
+                        3 => exp2::<S>(value),
                         _ => gelu::<S>(value),
                     };
                     S::store_first(found.as_mut_ptr(), result, chunk.len());
                 }
                 for (&value, &found) in chunk.iter().zip(&found) {
                     let expected = (self.which)(f64::from(value));
-                    let scale = if self.number == 0 { expected } else { f64::from(value.abs()).max(1.0) };
+                    let scale =
+                        if self.number == 0 || self.number == 3 { expected } else { f64::from(value.abs()).max(1.0) };
                     let difference = (f64::from(found) - expected).abs() / scale;
                     // Written so that NaN counts.
                     if !(difference <= largest) {
@@ -597,10 +700,11 @@ mod tests {
     #[test]
     fn functions_of_one_value_are_exact_on_every_instruction_set() {
         let values: Vec<f32> = (-8_601..8_601).map(|step| step as f32 * 0.01).collect();
-        let functions: [(fn(f64) -> f64, f64); 4] = [
+        let functions: [(fn(f64) -> f64, f64); 5] = [
             (f64::exp, 3e-7),
             (|value| 1.0 / (1.0 + (-value).exp()), 3e-7),
             (|value| value / (1.0 + (-value).exp()), 3e-7),
+            (f64::exp2, 4e-7),
             (|value| value * normal_distribution(value), 4e-7),
         ];
         for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {

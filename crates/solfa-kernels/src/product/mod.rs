@@ -13,6 +13,7 @@
 mod amx;
 #[cfg(target_arch = "x86_64")]
 mod bf16_dot;
+mod block;
 mod epilogue;
 mod fma;
 mod operand;
@@ -21,9 +22,12 @@ mod packed;
 pub use epilogue::{Activation, Epilogue, Residual};
 pub use packed::PackedMatrix;
 
+pub(crate) use block::{BlockProduct, LeftLayout, store_operand};
+pub(crate) use operand::OperandFormat;
+
 use rayon::prelude::*;
 
-use self::operand::{Operand, OperandFormat, OperandView};
+use self::operand::{Operand, OperandView};
 use crate::InstructionSet;
 use crate::memory::borrow;
 

@@ -8,7 +8,7 @@ use crate::simd::{Operation, Simd, dispatch};
 
 /// How the left operand lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OperandFormat {
+pub(crate) enum OperandFormat {
     /// Single precision, where possible in place.
     F32,
     /// bfloat16, rounded to the nearest.

@@ -21,7 +21,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    fn step_inputs(self) -> usize {
+    pub(super) fn step_inputs(self) -> usize {
         match self {
             Self::F32 => 1,
             Self::Bf16Pairs { step_inputs } => step_inputs,
