@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`memory`] | aligned buffers, and a stock of them to borrow from |
 //! | [`product`] | windows of frames times packed weights: linear layers and convolutions |
+//! | [`attention`] | everybody's attention to everybody, never all scores at a time |
 //! | [`elementwise`] | activations, scaled sums, rotary positions |
 //! | [`norm`] | layer norm, and the norm of channels over time |
 //! | [`depthwise`] | convolutions of every channel on its own |
@@ -16,6 +17,7 @@
 //!
 //! This crate must not know: tensors, files, models.
 
+pub mod attention;
 pub mod depthwise;
 pub mod elementwise;
 mod instruction_set;

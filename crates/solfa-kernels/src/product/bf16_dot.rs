@@ -53,11 +53,12 @@ unsafe fn strip<const ROWS: usize>(strip: &Strip) {
         for step in 0..strip.steps {
             prefetch(upcoming);
             upcoming = upcoming.wrapping_add(upcoming_step);
-            let weights = [0, 16].map(|column| as_bf16(_mm512_loadu_si512(right.add(column).cast())));
+            let weights =
+                [as_bf16(_mm512_loadu_si512(right.cast())), as_bf16(_mm512_loadu_si512(right.add(16).cast()))];
             for (row, sums) in sums.iter_mut().enumerate() {
                 // A row may begin at any even address.
                 let pair = as_bf16(_mm512_set1_epi32(left.add(row * left_pitch + step).read_unaligned()));
-                for (sum, weights) in sums.iter_mut().zip(weights) {
+                for (sum, &weights) in sums.iter_mut().zip(&weights) {
                     *sum = _mm512_dpbf16_ps(*sum, pair, weights);
                 }
             }

@@ -52,8 +52,7 @@ pub(super) fn kernel(set: InstructionSet, precision: Precision) -> Kernel {
     }
 }
 
-/// One strip of `ROWS` rows, `VECTORS` vectors of columns at a time. Its loops count, because some builds leave iterators
-/// as calls of functions inside it.
+/// One strip of `ROWS` rows, `VECTORS` vectors of columns at a time.
 ///
 /// # Safety
 /// As [`Strip`] says, and as [`Simd`] says.
@@ -69,19 +68,18 @@ unsafe fn strip<S: Simd, const ROWS: usize, const VECTORS: usize>(strip: &Strip)
         // SAFETY: see above.
         unsafe {
             let mut sums = [[S::splat(0.0); VECTORS]; ROWS];
+            let mut weights = [S::splat(0.0); VECTORS];
             for step in 0..strip.steps {
                 prefetch(upcoming);
                 upcoming = upcoming.wrapping_add(upcoming_step);
-                let weights: [S::Vector; VECTORS] = std::array::from_fn(|vector| S::load(right.add(vector * S::LANES)));
-                let mut row = 0;
-                while row < ROWS {
+                for (vector, weights) in weights.iter_mut().enumerate() {
+                    *weights = S::load(right.add(vector * S::LANES));
+                }
+                for (row, sums) in sums.iter_mut().enumerate() {
                     let value = S::splat(*left.add(row * left_pitch + step));
-                    let mut vector = 0;
-                    while vector < VECTORS {
-                        sums[row][vector] = S::mul_add(value, weights[vector], sums[row][vector]);
-                        vector += 1;
+                    for (sum, &weights) in sums.iter_mut().zip(&weights) {
+                        *sum = S::mul_add(value, weights, *sum);
                     }
-                    row += 1;
                 }
                 right = right.wrapping_add(PANEL_COLUMNS);
             }
@@ -107,21 +105,20 @@ unsafe fn widened_strip<S: Simd, const ROWS: usize, const VECTORS: usize>(strip:
         // SAFETY: see above.
         unsafe {
             let mut sums = [[S::splat(0.0); VECTORS]; ROWS];
+            let mut pairs = [S::splat(0.0); VECTORS];
             for step in 0..strip.steps {
                 prefetch(upcoming);
                 upcoming = upcoming.wrapping_add(upcoming_step);
-                let pairs: [S::Vector; VECTORS] = std::array::from_fn(|vector| S::load(right.add(vector * S::LANES)));
-                let mut row = 0;
-                while row < ROWS {
+                for (vector, pairs) in pairs.iter_mut().enumerate() {
+                    *pairs = S::load(right.add(vector * S::LANES));
+                }
+                for (row, sums) in sums.iter_mut().enumerate() {
                     let values = left.add(row * left_pitch + 2 * step);
                     let (first, second) = (S::splat(*values), S::splat(*values.add(1)));
-                    let mut vector = 0;
-                    while vector < VECTORS {
-                        let sum = S::mul_add(first, S::low_halves(pairs[vector]), sums[row][vector]);
-                        sums[row][vector] = S::mul_add(second, S::high_halves(pairs[vector]), sum);
-                        vector += 1;
+                    for (sum, &pairs) in sums.iter_mut().zip(&pairs) {
+                        *sum = S::mul_add(first, S::low_halves(pairs), *sum);
+                        *sum = S::mul_add(second, S::high_halves(pairs), *sum);
                     }
-                    row += 1;
                 }
                 right = right.wrapping_add(PANEL_COLUMNS);
             }

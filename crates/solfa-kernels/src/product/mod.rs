@@ -13,17 +13,17 @@
 mod amx;
 #[cfg(target_arch = "x86_64")]
 mod bf16_dot;
-mod block;
 mod epilogue;
 mod fma;
 mod operand;
 mod packed;
+mod panels;
 
 pub use epilogue::{Activation, Epilogue, Residual};
 pub use packed::PackedMatrix;
 
-pub(crate) use block::{BlockProduct, LeftLayout, store_operand};
 pub(crate) use operand::OperandFormat;
+pub(crate) use panels::{LeftLayout, PanelProduct, store_operand};
 
 use rayon::prelude::*;
 

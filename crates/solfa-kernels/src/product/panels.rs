@@ -9,7 +9,7 @@ use crate::simd::{Operation, Simd, dispatch, load_count};
 
 /// Multiplies strips of rows with panels of columns, both in borrowed memory.
 #[derive(Clone, Copy)]
-pub(crate) struct BlockProduct {
+pub(crate) struct PanelProduct {
     kernel: Kernel,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct LeftLayout {
     pub(crate) num_bytes: usize,
 }
 
-impl BlockProduct {
+impl PanelProduct {
     pub(crate) fn new(arithmetic: Arithmetic) -> Self {
         Self { kernel: arithmetic.kernel() }
     }
@@ -417,8 +417,10 @@ mod x86 {
         for half in [0, 16] {
             // SAFETY: the caller's.
             unsafe {
-                let mut lanes: [__m512i; 16] =
-                    std::array::from_fn(|row| _mm512_loadu_si512(rows.add((half + row) * pitch).cast()));
+                let mut lanes = [_mm512_setzero_si512(); 16];
+                for (row, lane) in lanes.iter_mut().enumerate() {
+                    *lane = _mm512_loadu_si512(rows.add((half + row) * pitch).cast());
+                }
                 // Within quarters of four lanes, four rows at a time.
                 for group in lanes.as_chunks_mut::<4>().0 {
                     let [a, b, c, d] = *group;
@@ -433,7 +435,7 @@ mod x86 {
                 }
                 // Now quarter q of vector 4 g + l holds lane 4 q + l of rows 4 g to 4 g + 3.
                 for lane in 0..4 {
-                    let [a, b, c, d] = [0, 1, 2, 3].map(|group| lanes[4 * group + lane]);
+                    let [a, b, c, d] = [lanes[lane], lanes[4 + lane], lanes[8 + lane], lanes[12 + lane]];
                     let (ab_even, ab_odd) =
                         (_mm512_shuffle_i32x4::<0b10_00_10_00>(a, b), _mm512_shuffle_i32x4::<0b11_01_11_01>(a, b));
                     let (cd_even, cd_odd) =
@@ -444,7 +446,7 @@ mod x86 {
                         _mm512_shuffle_i32x4::<0b11_01_11_01>(ab_even, cd_even),
                         _mm512_shuffle_i32x4::<0b11_01_11_01>(ab_odd, cd_odd),
                     ];
-                    for (quarter, vector) in quarters.into_iter().enumerate() {
+                    for (quarter, &vector) in quarters.iter().enumerate() {
                         let place = panel.add((4 * quarter + lane) * PANEL_COLUMNS + half);
                         _mm512_storeu_si512(place.cast(), vector);
                     }
@@ -464,7 +466,7 @@ mod tests {
     #[test]
     fn products_of_odd_shapes() {
         for arithmetic in arithmetics() {
-            let product = BlockProduct::new(arithmetic);
+            let product = PanelProduct::new(arithmetic);
             for (rows, inputs, columns) in [(1, 1, 1), (7, 5, 3), (33, 48, 32), (32, 64, 31), (40, 80, 17), (3, 700, 9)]
             {
                 let (left_pitch, right_pitch) = (inputs + 3, columns + 2);
