@@ -138,6 +138,7 @@ pub(crate) trait Operation {
 ///
 /// # Panics
 /// If this processor does not have them.
+#[inline]
 pub(crate) fn dispatch<O: Operation>(set: InstructionSet, operation: O) -> O::Output {
     assert!(set <= InstructionSet::best(), "{} is not available here", set.name());
     match set {

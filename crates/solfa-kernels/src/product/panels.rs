@@ -311,9 +311,10 @@ pub(crate) unsafe fn store_operand<S: Simd>(
             }
             OperandFormat::SplitBf16 => {
                 let place = row.add(input * 2);
-                let (first_high, second_high) = (high_part::<S>(first), high_part::<S>(second));
-                S::store_high_halves(place.cast(), first_high, second_high);
-                let (first, second) = (S::sub(first, first_high), S::sub(second, second_high));
+                // What is cut off and not rounded is not lost: it goes to the low part.
+                S::store_high_halves(place.cast(), first, second);
+                let first = S::sub(first, S::high_halves(first));
+                let second = S::sub(second, S::high_halves(second));
                 let place = place.add(layout.low_offset).cast();
                 S::store_high_halves(place, S::nearest_bf16(first), S::nearest_bf16(second));
             }
