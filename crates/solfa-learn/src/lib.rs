@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`device`] | where tensors live, chosen at run time |
 //! | [`model`] | networks; each returns all of its layers |
+//! | [`plan`] | the same networks for inference on the processor, with packed weights |
 //! | [`targets`] | what is predicted: the tokens of Mel-RVQ and of the random-projection quantiser |
 //! | [`checkpoint`] | released models' files, read strictly: every tensor is used, or named in a table with its reason |
 //! | [`embed`] | a loaded model as an [`Encoder`](solfa_signal::encoder::Encoder) of sound or of text, and as a tokenizer |
@@ -23,4 +24,5 @@ pub mod checkpoint;
 pub mod device;
 pub mod embed;
 pub mod model;
+pub mod plan;
 pub mod targets;
