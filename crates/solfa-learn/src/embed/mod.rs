@@ -19,9 +19,11 @@ pub use text::{TextEmbedding, TextEncoder, TextError};
 pub use tokenize::{Tokens, tokenize};
 
 use burn::tensor::Device;
+use solfa_kernels::{Arithmetic, Precision};
 use solfa_signal::encoder::Encoder;
 
 use crate::checkpoint::LoadedModel;
+use crate::device::is_cpu_without_autodiff;
 
 /// The encoder that a model makes. `clips_per_pass` is the largest number of clips in one pass where the device is not
 /// the processor.
@@ -29,6 +31,10 @@ pub fn encoder(model: LoadedModel, device: Device, clips_per_pass: usize) -> Box
     match model {
         LoadedModel::MelConformer(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
         LoadedModel::Mulan(model) => Box::new(model.split(device, clips_per_pass).0),
+        LoadedModel::WaveformTransformer(model) if is_cpu_without_autodiff(&device) => {
+            let planned = model.planned(Arithmetic::new(Precision::F32));
+            Box::new(NetworkEncoder::new(planned, device, clips_per_pass))
+        }
         LoadedModel::WaveformTransformer(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
         LoadedModel::MultiView(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),
         LoadedModel::Mert2(model) => Box::new(NetworkEncoder::new(*model, device, clips_per_pass)),

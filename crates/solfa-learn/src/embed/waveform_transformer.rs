@@ -1,15 +1,17 @@
 //! HuBERT, MERT, data2vec and music2vec as encoders.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use solfa_kernels::Arithmetic;
 use solfa_signal::audio::Waveform;
 use solfa_signal::encoder::{Encoder, EncoderSpec, Tail, sha256_hex};
 
 use super::network::{HiddenState, Network, layer_specs};
 use crate::checkpoint::WaveformTransformerModel;
 use crate::model::AttentionObserver;
+use crate::plan::WaveformTransformerPlan;
 
 /// Raised whenever this encoder starts to give other numbers for the same weights and the same waveform.
-const NUMERICS_VERSION: u32 = 1;
+const NUMERICS_VERSION: u32 = 2;
 
 /// What published evaluations give these models at once (MARBLE, arXiv:2306.10548), though they were trained on shorter
 /// clips: MERT on 5 s.
@@ -30,6 +32,13 @@ fn normalized(clip: &Waveform) -> Waveform {
 }
 
 impl WaveformTransformerModel {
+    /// The same model for inference on the processor.
+    pub fn planned(self, arithmetic: Arithmetic) -> WaveformTransformerModel<WaveformTransformerPlan> {
+        let Self { name, sample_rate, is_normalized, cqt, network, config, weights_sha256, notes } = self;
+        let network = WaveformTransformerPlan::new(network, &config, arithmetic);
+        WaveformTransformerModel { name, sample_rate, is_normalized, cqt, network, config, weights_sha256, notes }
+    }
+
     /// The network's input: the clips as they are, or normalised; and the magnitudes of a constant-Q transform where the
     /// model has one.
     ///
@@ -40,8 +49,7 @@ impl WaveformTransformerModel {
     /// # Panics
     /// If the clips have different lengths or are at another rate.
     pub fn inputs(&self, clips: &[Waveform], device: &Device) -> (Tensor<2>, Option<Tensor<3>>) {
-        let clips: Vec<Waveform> =
-            clips.iter().map(|clip| if self.is_normalized { normalized(clip) } else { clip.clone() }).collect();
+        let clips: Vec<Waveform> = clips.iter().map(|clip| self.prepared(clip)).collect();
         let num_samples = clips.first().map_or(0, Waveform::num_samples);
         let samples: Vec<f32> = clips.iter().flat_map(|clip| clip.samples().iter().copied()).collect();
         let waveforms = Tensor::from_data(TensorData::new(samples, [clips.len(), num_samples]), device);
@@ -55,8 +63,13 @@ impl WaveformTransformerModel {
     }
 }
 
-impl Network for WaveformTransformerModel {
-    fn encoder_spec(&self) -> EncoderSpec {
+impl<N> WaveformTransformerModel<N> {
+    /// A clip as it is, or normalised.
+    fn prepared(&self, clip: &Waveform) -> Waveform {
+        if self.is_normalized { normalized(clip) } else { clip.clone() }
+    }
+
+    fn spec(&self) -> EncoderSpec {
         let frontend = &self.config.frontend;
         let transformer = &self.config.transformer;
         let hop_samples = frontend.hop_samples();
@@ -86,6 +99,12 @@ impl Network for WaveformTransformerModel {
             default_tail: Tail::Overlap,
         }
     }
+}
+
+impl Network for WaveformTransformerModel {
+    fn encoder_spec(&self) -> EncoderSpec {
+        self.spec()
+    }
 
     fn hidden_states(
         &self,
@@ -97,6 +116,41 @@ impl Network for WaveformTransformerModel {
         let (waveforms, extra_features) = self.inputs(clips, device);
         let hidden_states = self.network.forward(waveforms, extra_features, None, last_layer, observer);
         hidden_states.into_iter().map(HiddenState::from).collect()
+    }
+}
+
+impl Network for WaveformTransformerModel<WaveformTransformerPlan> {
+    fn encoder_spec(&self) -> EncoderSpec {
+        self.spec()
+    }
+
+    fn hidden_states(
+        &self,
+        clips: &[Waveform],
+        device: &Device,
+        last_layer: usize,
+        mut observer: AttentionObserver<'_>,
+    ) -> Vec<HiddenState> {
+        assert_eq!(clips.len(), 1, "on the processor every clip has a pass of its own");
+        let clip = self.prepared(&clips[0]);
+        let magnitudes = self.cqt.as_ref().map(|cqt| cqt.compute(&clip));
+        let num_heads = self.config.transformer.num_heads;
+        let mut watch = observer.as_mut().map(|observer| {
+            |layer: usize, weights: Vec<f32>| {
+                let num_frames = (weights.len() / num_heads).isqrt();
+                let shape = [1, num_heads, num_frames, num_frames];
+                observer(layer, Tensor::from_data(TensorData::new(weights, shape), device));
+            }
+        });
+        let watch = watch.as_mut().map(|watch| watch as &mut dyn FnMut(usize, Vec<f32>));
+        let extra_features = magnitudes.as_ref().map(|frames| frames.data());
+        let hidden_states = self.network.hidden_states(clip.samples(), extra_features, last_layer, watch);
+        let dim = self.config.transformer.hidden_size;
+        let state = |values: Vec<f32>| {
+            let shape = [1, values.len() / dim, dim];
+            Tensor::<3>::from_data(TensorData::new(values, shape), device).into()
+        };
+        hidden_states.into_iter().map(state).collect()
     }
 }
 
