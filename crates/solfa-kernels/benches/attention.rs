@@ -1,4 +1,5 @@
 //! Attention in GFLOP/s, and what stands between the products of a transformer beside the memory that it touches.
+#![allow(clippy::print_stdout, reason = "a benchmark reports its figures")]
 
 use std::time::Instant;
 

@@ -69,7 +69,7 @@ pub fn attend(
     values: Heads<'_>,
     scale: f32,
     padding: Option<&[bool]>,
-    mut weights_out: Option<&mut [f32]>,
+    weights_out: Option<&mut [f32]>,
     output: &mut [f32],
 ) {
     let AttentionShape { num_frames, num_heads, head_dim } = shape;
@@ -112,7 +112,7 @@ pub fn attend(
         no_keys: padding,
         no_values,
         kept: Kept { frames: kept.as_chunks().0, whole_panels: &whole_panels },
-        weights: weights_out.as_deref_mut().map(|weights| Shared(weights.as_mut_ptr())),
+        weights: weights_out.map(|weights| Shared(weights.as_mut_ptr())),
         output: Shared(output.as_mut_ptr()),
     };
     let num_tasks = num_frames.div_ceil(TASK_FRAMES);

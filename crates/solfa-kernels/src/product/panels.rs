@@ -132,7 +132,6 @@ impl PanelProduct {
     ///
     /// # Panics
     /// If the rows reach beyond their slices.
-    #[expect(clippy::too_many_arguments, reason = "a matrix within a matrix")]
     pub(crate) fn pack_inputs(
         &self,
         source: &[f32],
