@@ -52,7 +52,8 @@ pub(super) fn kernel(set: InstructionSet, precision: Precision) -> Kernel {
     }
 }
 
-/// One strip of `ROWS` rows, `VECTORS` vectors of columns at a time.
+/// One strip of `ROWS` rows, `VECTORS` vectors of columns at a time. Its inner loops count, because some builds leave
+/// iterators there as calls of functions.
 ///
 /// # Safety
 /// As [`Strip`] says, and as [`Simd`] says.
@@ -75,11 +76,15 @@ unsafe fn strip<S: Simd, const ROWS: usize, const VECTORS: usize>(strip: &Strip)
                 for (vector, weights) in weights.iter_mut().enumerate() {
                     *weights = S::load(right.add(vector * S::LANES));
                 }
-                for (row, sums) in sums.iter_mut().enumerate() {
+                let mut row = 0;
+                while row < ROWS {
                     let value = S::splat(*left.add(row * left_pitch + step));
-                    for (sum, &weights) in sums.iter_mut().zip(&weights) {
-                        *sum = S::mul_add(value, weights, *sum);
+                    let mut vector = 0;
+                    while vector < VECTORS {
+                        sums[row][vector] = S::mul_add(value, weights[vector], sums[row][vector]);
+                        vector += 1;
                     }
+                    row += 1;
                 }
                 right = right.wrapping_add(PANEL_COLUMNS);
             }
@@ -112,13 +117,17 @@ unsafe fn widened_strip<S: Simd, const ROWS: usize, const VECTORS: usize>(strip:
                 for (vector, pairs) in pairs.iter_mut().enumerate() {
                     *pairs = S::load(right.add(vector * S::LANES));
                 }
-                for (row, sums) in sums.iter_mut().enumerate() {
+                let mut row = 0;
+                while row < ROWS {
                     let values = left.add(row * left_pitch + 2 * step);
                     let (first, second) = (S::splat(*values), S::splat(*values.add(1)));
-                    for (sum, &pairs) in sums.iter_mut().zip(&pairs) {
-                        *sum = S::mul_add(first, S::low_halves(pairs), *sum);
-                        *sum = S::mul_add(second, S::high_halves(pairs), *sum);
+                    let mut vector = 0;
+                    while vector < VECTORS {
+                        let sum = S::mul_add(first, S::low_halves(pairs[vector]), sums[row][vector]);
+                        sums[row][vector] = S::mul_add(second, S::high_halves(pairs[vector]), sum);
+                        vector += 1;
                     }
+                    row += 1;
                 }
                 right = right.wrapping_add(PANEL_COLUMNS);
             }

@@ -1,6 +1,7 @@
 //! Named tensors of weight files, read only when asked for.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{AllocationProperty, Bytes, DType, TensorData};
@@ -12,8 +13,8 @@ use safetensors::{Dtype as SafetensorsDtype, SafeTensors};
 use super::mapped_file::MappedFile;
 use super::{CheckpointError, hash, json, pickle};
 
-/// The tensors of one checkpoint, whatever files they lie in. Safetensors files are memory-mapped and 32-bit tensors
-/// are used in place; a PyTorch file's tensors are read one by one.
+/// The tensors of one checkpoint, whatever files they lie in. Those of safetensors files are memory-mapped one by one, and
+/// 32-bit ones are used in place; a PyTorch file's tensors are read one by one.
 #[derive(Debug)]
 pub struct TensorSource {
     files: Vec<PathBuf>,
@@ -29,7 +30,7 @@ struct StoredTensor {
 }
 
 enum Storage {
-    Mapped { bytes: bytes::Bytes, dtype: SafetensorsDtype },
+    Mapped { file: MappedFile, range: Range<usize>, dtype: SafetensorsDtype },
     Pytorch(pytorch_reader::Tensor),
 }
 
@@ -50,20 +51,18 @@ impl TensorSource {
     pub fn open_safetensors(files: &[PathBuf]) -> Result<Self, CheckpointError> {
         let mut tensors = BTreeMap::new();
         for (file, path) in files.iter().enumerate() {
-            let mapping = MappedFile::open(path)?;
+            let mapped = MappedFile::open(path)?;
+            let mapping = mapped.stretch(0..mapped.num_bytes())?;
             let damaged = |reason: String| CheckpointError::Damaged { path: path.clone(), reason };
-            check_length(mapping.bytes()).map_err(damaged)?;
-            let (header_bytes, metadata) = SafeTensors::read_metadata(mapping.bytes()).map_err(|error| {
-                damaged(format!(
-                    "expected a safetensors file, found {} bytes with this fault: {error}",
-                    mapping.bytes().len()
-                ))
+            check_length(&mapping).map_err(damaged)?;
+            let (header_bytes, metadata) = SafeTensors::read_metadata(&mapping).map_err(|error| {
+                damaged(format!("expected a safetensors file, found {} bytes with this fault: {error}", mapping.len()))
             })?;
             let data_start = header_bytes + std::mem::size_of::<u64>();
             for (name, info) in metadata.tensors() {
                 let (start, end) = info.data_offsets;
-                let bytes = mapping.region(data_start + start..data_start + end);
-                let storage = Storage::Mapped { bytes, dtype: info.dtype };
+                let range = data_start + start..data_start + end;
+                let storage = Storage::Mapped { file: mapped.clone(), range, dtype: info.dtype };
                 let tensor = StoredTensor { file, shape: info.shape.clone(), storage };
                 insert_once(&mut tensors, name, tensor, files)?;
             }
@@ -179,17 +178,20 @@ impl TensorSource {
         let damaged = |reason: String| CheckpointError::Damaged { path: self.files[*file].clone(), reason };
         let not_float = |found: String| damaged(format!("tensor {name}: expected floats, found {found}"));
         match storage {
-            Storage::Mapped { bytes, dtype } => match dtype {
-                SafetensorsDtype::F32 if bytes.as_ptr().cast::<f32>().is_aligned() => {
-                    let bytes = Bytes::from_shared(bytes.clone(), AllocationProperty::File);
-                    Ok(TensorData::from_bytes(bytes, shape.clone(), DType::F32))
+            Storage::Mapped { file, range, dtype } => {
+                let bytes = file.stretch(range.clone())?;
+                match dtype {
+                    SafetensorsDtype::F32 if bytes.as_ptr().cast::<f32>().is_aligned() => {
+                        let bytes = Bytes::from_shared(bytes, AllocationProperty::File);
+                        Ok(TensorData::from_bytes(bytes, shape.clone(), DType::F32))
+                    }
+                    SafetensorsDtype::F32 => Ok(widen(&bytes, shape, f32::from_le_bytes)),
+                    SafetensorsDtype::F64 => Ok(widen(&bytes, shape, |value| f64::from_le_bytes(value) as f32)),
+                    SafetensorsDtype::F16 => Ok(widen(&bytes, shape, |value| f16::from_le_bytes(value).to_f32())),
+                    SafetensorsDtype::BF16 => Ok(widen(&bytes, shape, |value| bf16::from_le_bytes(value).to_f32())),
+                    other => Err(not_float(format!("{other:?}"))),
                 }
-                SafetensorsDtype::F32 => Ok(widen(bytes, shape, f32::from_le_bytes)),
-                SafetensorsDtype::F64 => Ok(widen(bytes, shape, |value| f64::from_le_bytes(value) as f32)),
-                SafetensorsDtype::F16 => Ok(widen(bytes, shape, |value| f16::from_le_bytes(value).to_f32())),
-                SafetensorsDtype::BF16 => Ok(widen(bytes, shape, |value| bf16::from_le_bytes(value).to_f32())),
-                other => Err(not_float(format!("{other:?}"))),
-            },
+            }
             Storage::Pytorch(tensor) => {
                 let bytes = tensor.read().map_err(|error| damaged(format!("tensor {name}: {error}")))?;
                 match tensor.dtype() {

@@ -11,8 +11,9 @@ use crate::model::{
     WaveformFrontendConfig, WaveformTransformer, WaveformTransformerConfig,
 };
 
-/// A model of the HuBERT and data2vec families: what is done to a waveform, and the network.
-pub struct WaveformTransformerModel {
+/// A model of the HuBERT and data2vec families: what is done to a waveform, and the network, in the form that it is
+/// loaded in or another one.
+pub struct WaveformTransformerModel<N = WaveformTransformer> {
     /// `hubert`, `mert` or `data2vec-audio`.
     pub name: &'static str,
     /// Sample rate that it works at, in Hz.
@@ -22,7 +23,7 @@ pub struct WaveformTransformerModel {
     /// The constant-Q transform that is put beside the convolutions' frames, for models that have one.
     pub cqt: Option<Cqt>,
     /// The network.
-    pub network: WaveformTransformer,
+    pub network: N,
     /// The network's sizes.
     pub config: WaveformTransformerConfig,
     /// SHA-256 of the weight files: for one file, the hash that the Hugging Face hub shows for it.

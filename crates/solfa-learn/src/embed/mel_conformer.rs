@@ -10,7 +10,7 @@ use super::mel::{MelFrames, mel_of_clips};
 use super::network::{HiddenState, Network, layer_specs, planned_hidden_states};
 use super::precision::identity_at;
 use crate::checkpoint::MelConformerModel;
-use crate::model::AttentionObserver;
+use crate::model::{AttentionObserver, ConformerConfig, MelConformerConfig};
 use crate::plan::MelConformerPlan;
 
 /// Raised whenever this encoder starts to give other numbers for the same weights and the same waveform.
@@ -112,6 +112,7 @@ pub struct PlannedMelConformer {
     plan: MelConformerPlan,
     mel: MelSpectrogram,
     statistics: (f32, f32),
+    config: MelConformerConfig,
     spec: EncoderSpec,
 }
 
@@ -122,7 +123,7 @@ impl MelConformerModel {
         spec.identity = identity_at(arithmetic.precision(), spec.identity);
         let Self { mel, mel_mean, mel_deviation, network, config, .. } = self;
         let plan = MelConformerPlan::new(network, &config, arithmetic);
-        PlannedMelConformer { plan, mel, statistics: (mel_mean, mel_deviation), spec }
+        PlannedMelConformer { plan, mel, statistics: (mel_mean, mel_deviation), config, spec }
     }
 }
 
@@ -138,7 +139,8 @@ impl Network for PlannedMelConformer {
         last_layer: usize,
         observer: AttentionObserver<'_>,
     ) -> Vec<HiddenState> {
-        planned_hidden_states(clips, device, observer, |clip, watch| {
+        let ConformerConfig { hidden_size, num_heads, .. } = self.config.conformer;
+        planned_hidden_states(clips, hidden_size, num_heads, device, observer, |clip, watch| {
             self.plan.hidden_states(&normalized_frames(&self.mel, self.statistics, clip), last_layer, watch)
         })
     }

@@ -41,6 +41,9 @@ pub fn encoder(
     let has_plan = is_cpu_without_autodiff(&device);
     match model {
         LoadedModel::MelConformer(model) if has_plan => boxed(model.into_plan(arithmetic), device, clips_per_pass),
+        LoadedModel::WaveformTransformer(model) if has_plan => {
+            boxed(model.into_plan(arithmetic), device, clips_per_pass)
+        }
         LoadedModel::Mulan(model) => Ok(Box::new(model.split(device, clips_per_pass, arithmetic)?.0)),
         LoadedModel::MelConformer(model) => single(*model, device, clips_per_pass, arithmetic),
         LoadedModel::WaveformTransformer(model) => single(*model, device, clips_per_pass, arithmetic),

@@ -12,7 +12,7 @@ use super::precision::{PrecisionError, identity_at};
 use super::text::TextEncoder;
 use crate::checkpoint::{MulanAudio, MulanModel};
 use crate::device::is_cpu_without_autodiff;
-use crate::model::{AttentionObserver, JointSpaceHead, MelConformer, MulanConfig};
+use crate::model::{AttentionObserver, ConformerConfig, JointSpaceHead, MelConformer, MulanConfig};
 use crate::plan::{MelConformerPlan, WeightsObserver};
 
 /// Raised whenever one of the encoders starts to give other numbers for the same weights and the same waveform or text.
@@ -145,10 +145,11 @@ impl Network for MulanAudioEncoder {
         let layer = self.config.audio_layer;
         let frames = match &self.network {
             AudioNetwork::Plan(plan) => {
+                let ConformerConfig { hidden_size, num_heads, .. } = self.config.audio_network.conformer;
                 let run = |clip: &Waveform, watch: WeightsObserver<'_>| {
                     plan.hidden_states(&normalized_frames(&self.mel, self.statistics, clip), layer, watch)
                 };
-                planned_hidden_states(clips, device, None, run).swap_remove(layer).frames
+                planned_hidden_states(clips, hidden_size, num_heads, device, None, run).swap_remove(layer).frames
             }
             AudioNetwork::Module(network) => {
                 let spectrogram = normalized_mel(&self.mel, self.statistics, clips, device);

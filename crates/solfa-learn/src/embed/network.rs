@@ -13,7 +13,7 @@ use solfa_signal::extract::Batching;
 use solfa_signal::frames::Frames;
 
 use crate::model::AttentionObserver;
-use crate::plan::{PlannedStates, WeightsObserver};
+use crate::plan::WeightsObserver;
 
 /// A loaded network that an [`Encoder`] can be made of.
 pub trait Network: Send + Sync {
@@ -60,22 +60,27 @@ pub(super) fn layer_specs(
     (0..=num_layers).map(|number| LayerSpec { name: name(number), dim, hop_samples }).collect()
 }
 
-/// Hidden states of clips of equal length by a plan, which takes one clip at a time and gives its layers one by one.
+/// Hidden states, `dim` wide, of clips of equal length by a plan, which takes one clip at a time and gives its layers one
+/// by one.
 pub(super) fn planned_hidden_states(
     clips: &[Waveform],
+    dim: usize,
+    num_heads: usize,
     device: &Device,
     mut observer: AttentionObserver<'_>,
-    run: impl Fn(&Waveform, WeightsObserver<'_>) -> PlannedStates,
+    run: impl Fn(&Waveform, WeightsObserver<'_>) -> Vec<Vec<f32>>,
 ) -> Vec<HiddenState> {
     let runs = clips.iter().map(|clip| {
         let Some(observer) = &mut observer else { return run(clip, None) };
-        let mut show = |layer: usize, weights: Vec<f32>, [heads, frames]: [usize; 2]| {
-            observer(layer, Tensor::from_data(TensorData::new(weights, [1, heads, frames, frames]), device));
+        let mut show = |layer: usize, weights: Vec<f32>| {
+            let num_frames = (weights.len() / num_heads).isqrt();
+            let shape = [1, num_heads, num_frames, num_frames];
+            observer(layer, Tensor::from_data(TensorData::new(weights, shape), device));
         };
         run(clip, Some(&mut show))
     });
     let mut clips_of_layers: Vec<Vec<Tensor<3>>> = Vec::new();
-    for PlannedStates { dim, layers } in runs {
+    for layers in runs {
         clips_of_layers.resize_with(layers.len(), Vec::new);
         for (clips, values) in clips_of_layers.iter_mut().zip(layers) {
             let shape = [1, values.len() / dim, dim];

@@ -1,15 +1,18 @@
 //! HuBERT, MERT, data2vec and music2vec as encoders.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use solfa_kernels::Arithmetic;
 use solfa_signal::audio::Waveform;
 use solfa_signal::encoder::{Encoder, EncoderSpec, Tail, sha256_hex};
 
-use super::network::{HiddenState, Network, layer_specs};
+use super::network::{HiddenState, Network, layer_specs, planned_hidden_states};
+use super::precision::identity_at;
 use crate::checkpoint::WaveformTransformerModel;
-use crate::model::AttentionObserver;
+use crate::model::{AttentionObserver, TransformerConfig};
+use crate::plan::WaveformTransformerPlan;
 
 /// Raised whenever this encoder starts to give other numbers for the same weights and the same waveform.
-const NUMERICS_VERSION: u32 = 1;
+const NUMERICS_VERSION: u32 = 2;
 
 /// What published evaluations give these models at once (MARBLE, arXiv:2306.10548), though they were trained on shorter
 /// clips: MERT on 5 s.
@@ -30,6 +33,13 @@ fn normalized(clip: &Waveform) -> Waveform {
 }
 
 impl WaveformTransformerModel {
+    /// The same model for inference on the processor.
+    pub fn into_plan(self, arithmetic: Arithmetic) -> WaveformTransformerModel<WaveformTransformerPlan> {
+        let Self { name, sample_rate, is_normalized, cqt, network, config, weights_sha256, notes } = self;
+        let network = WaveformTransformerPlan::new(network, &config, arithmetic);
+        WaveformTransformerModel { name, sample_rate, is_normalized, cqt, network, config, weights_sha256, notes }
+    }
+
     /// The network's input: the clips as they are, or normalised; and the magnitudes of a constant-Q transform where the
     /// model has one.
     ///
@@ -40,8 +50,7 @@ impl WaveformTransformerModel {
     /// # Panics
     /// If the clips have different lengths or are at another rate.
     pub fn inputs(&self, clips: &[Waveform], device: &Device) -> (Tensor<2>, Option<Tensor<3>>) {
-        let clips: Vec<Waveform> =
-            clips.iter().map(|clip| if self.is_normalized { normalized(clip) } else { clip.clone() }).collect();
+        let clips: Vec<Waveform> = clips.iter().map(|clip| self.prepared(clip)).collect();
         let num_samples = clips.first().map_or(0, Waveform::num_samples);
         let samples: Vec<f32> = clips.iter().flat_map(|clip| clip.samples().iter().copied()).collect();
         let waveforms = Tensor::from_data(TensorData::new(samples, [clips.len(), num_samples]), device);
@@ -55,8 +64,13 @@ impl WaveformTransformerModel {
     }
 }
 
-impl Network for WaveformTransformerModel {
-    fn encoder_spec(&self) -> EncoderSpec {
+impl<N> WaveformTransformerModel<N> {
+    /// A clip as it is, or normalised.
+    fn prepared(&self, clip: &Waveform) -> Waveform {
+        if self.is_normalized { normalized(clip) } else { clip.clone() }
+    }
+
+    fn spec(&self) -> EncoderSpec {
         let frontend = &self.config.frontend;
         let transformer = &self.config.transformer;
         let hop_samples = frontend.hop_samples();
@@ -86,6 +100,12 @@ impl Network for WaveformTransformerModel {
             default_tail: Tail::Overlap,
         }
     }
+}
+
+impl Network for WaveformTransformerModel {
+    fn encoder_spec(&self) -> EncoderSpec {
+        self.spec()
+    }
 
     fn hidden_states(
         &self,
@@ -97,6 +117,30 @@ impl Network for WaveformTransformerModel {
         let (waveforms, extra_features) = self.inputs(clips, device);
         let hidden_states = self.network.forward(waveforms, extra_features, None, last_layer, observer);
         hidden_states.into_iter().map(HiddenState::from).collect()
+    }
+}
+
+impl Network for WaveformTransformerModel<WaveformTransformerPlan> {
+    fn encoder_spec(&self) -> EncoderSpec {
+        let mut spec = self.spec();
+        spec.identity = identity_at(self.network.arithmetic().precision(), spec.identity);
+        spec
+    }
+
+    fn hidden_states(
+        &self,
+        clips: &[Waveform],
+        device: &Device,
+        last_layer: usize,
+        observer: AttentionObserver<'_>,
+    ) -> Vec<HiddenState> {
+        let TransformerConfig { hidden_size, num_heads, .. } = self.config.transformer;
+        planned_hidden_states(clips, hidden_size, num_heads, device, observer, |clip, watch| {
+            let clip = self.prepared(clip);
+            let magnitudes = self.cqt.as_ref().map(|cqt| cqt.compute(&clip));
+            let extra_features = magnitudes.as_ref().map(|frames| frames.data());
+            self.network.hidden_states(clip.samples(), extra_features, last_layer, watch)
+        })
     }
 }
 

@@ -50,10 +50,10 @@ pub fn scaled_dot_product_attention(
 /// there are any, rotate the projected queries and keys, as is usual; [`RotarySelfAttention`] rotates what is projected.
 #[derive(Module, Debug)]
 pub struct SelfAttention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
+    pub(crate) query: Linear,
+    pub(crate) key: Linear,
+    pub(crate) value: Linear,
+    pub(crate) output: Linear,
     num_heads: usize,
 }
 

@@ -12,8 +12,8 @@ use super::gelu;
 /// `contract(gelu(expand(x)))`.
 #[derive(Module, Debug)]
 pub struct FeedForward {
-    expand: Linear,
-    contract: Linear,
+    pub(crate) expand: Linear,
+    pub(crate) contract: Linear,
 }
 
 impl FeedForward {

@@ -48,7 +48,7 @@ pub struct WeightNormedPositions {
     /// `[dim, dim / groups, kernel]`
     direction: Param<Tensor<3>>,
     /// `[dim]`
-    bias: Param<Tensor<1>>,
+    pub(crate) bias: Param<Tensor<1>>,
 }
 
 impl WeightNormedPositions {
@@ -63,34 +63,38 @@ impl WeightNormedPositions {
 
     /// `[batch, frames, dim]` in and out.
     pub fn forward(&self, input: Tensor<3>) -> Tensor<3> {
+        gelu(grouped_convolution(input, self.weight(), self.bias.val()))
+    }
+
+    /// `[dim, dim / groups, kernel]`: the directions at the length of their gains.
+    pub(crate) fn weight(&self) -> Tensor<3> {
         let direction = self.direction.val();
         let lengths = direction.clone().square().sum_dim(0).sum_dim(1).sqrt();
-        let weight = direction * (self.gain.val() / lengths);
-        gelu(grouped_convolution(input, weight, self.bias.val()))
+        direction * (self.gain.val() / lengths)
     }
 }
 
 /// Convolutions on top of each other, each with layer norm and GELU.
 #[derive(Module, Debug)]
 pub struct StackedPositions {
-    layers: Vec<StackedPositionsLayer>,
+    pub(crate) layers: Vec<StackedPositionsLayer>,
 }
 
 #[derive(Module, Debug)]
-struct StackedPositionsLayer {
-    conv: GroupedConvolution,
+pub(crate) struct StackedPositionsLayer {
+    pub(crate) conv: GroupedConvolution,
 }
 
 #[derive(Module, Debug)]
-struct GroupedConvolution {
+pub(crate) struct GroupedConvolution {
     /// `[dim, dim / groups, kernel]`
-    weight: Param<Tensor<3>>,
+    pub(crate) weight: Param<Tensor<3>>,
     /// `[dim]`
-    bias: Param<Tensor<1>>,
+    pub(crate) bias: Param<Tensor<1>>,
 }
 
 /// Added to the variance, as PyTorch does by default; the reference sets no other.
-const STACKED_NORM_EPSILON: f64 = 1e-5;
+pub(crate) const STACKED_NORM_EPSILON: f64 = 1e-5;
 
 impl StackedPositions {
     /// Convolutions with random weights.

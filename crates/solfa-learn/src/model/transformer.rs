@@ -44,7 +44,7 @@ pub enum NormPlacement {
 
 impl TransformerConfig {
     /// What the input of a residual sum is multiplied by.
-    fn residual_scale(&self) -> f64 {
+    pub(crate) fn residual_scale(&self) -> f64 {
         if self.deep_norm { (2.0 * self.num_layers as f64).powf(0.25) } else { 1.0 }
     }
 }
@@ -52,10 +52,10 @@ impl TransformerConfig {
 /// Self-attention and a feed-forward part, each with a residual and a norm.
 #[derive(Module, Debug)]
 pub struct TransformerLayer {
-    attention: SelfAttention,
-    attention_norm: LayerNorm,
-    feed_forward: FeedForward,
-    feed_forward_norm: LayerNorm,
+    pub(crate) attention: SelfAttention,
+    pub(crate) attention_norm: LayerNorm,
+    pub(crate) feed_forward: FeedForward,
+    pub(crate) feed_forward_norm: LayerNorm,
     residual_scale: f64,
     is_norm_before: bool,
 }

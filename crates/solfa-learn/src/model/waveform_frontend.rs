@@ -87,7 +87,7 @@ impl WaveformFrontendConfig {
 /// Strided convolutions over a waveform.
 #[derive(Module, Debug)]
 pub struct WaveformFrontend {
-    convolutions: Vec<NormedConvolution>,
+    pub(crate) convolutions: Vec<NormedConvolution>,
 }
 
 impl WaveformFrontend {
@@ -113,10 +113,10 @@ impl WaveformFrontend {
 
 /// Convolution, norm, GELU.
 #[derive(Module, Debug)]
-struct NormedConvolution {
-    conv: StridedConvolution,
-    channel_norm: Option<ChannelNorm>,
-    frame_norm: Option<LayerNorm>,
+pub(crate) struct NormedConvolution {
+    pub(crate) conv: StridedConvolution,
+    pub(crate) channel_norm: Option<ChannelNorm>,
+    pub(crate) frame_norm: Option<LayerNorm>,
 }
 
 impl NormedConvolution {
@@ -147,12 +147,12 @@ impl NormedConvolution {
 
 /// A convolution without padding, on frames as rows.
 #[derive(Module, Debug)]
-struct StridedConvolution {
+pub(crate) struct StridedConvolution {
     /// `[output, input, kernel]`
-    weight: Param<Tensor<3>>,
+    pub(crate) weight: Param<Tensor<3>>,
     /// `[output]`
-    bias: Option<Param<Tensor<1>>>,
-    stride: usize,
+    pub(crate) bias: Option<Param<Tensor<1>>>,
+    pub(crate) stride: usize,
 }
 
 impl StridedConvolution {
@@ -188,15 +188,15 @@ impl StridedConvolution {
 /// Every channel by its mean and variance over time, times a learned gain, plus a learned bias: a group norm with as
 /// many groups as channels.
 #[derive(Module, Debug)]
-struct ChannelNorm {
+pub(crate) struct ChannelNorm {
     /// `[channels]`
-    gamma: Param<Tensor<1>>,
+    pub(crate) gamma: Param<Tensor<1>>,
     /// `[channels]`
-    beta: Param<Tensor<1>>,
+    pub(crate) beta: Param<Tensor<1>>,
 }
 
 /// Added to the variance, as PyTorch does by default; the reference sets no other.
-const CHANNEL_NORM_EPSILON: f64 = 1e-5;
+pub(crate) const CHANNEL_NORM_EPSILON: f64 = 1e-5;
 
 impl ChannelNorm {
     fn new(channels: usize, device: &Device) -> Self {

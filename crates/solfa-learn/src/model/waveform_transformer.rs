@@ -32,9 +32,9 @@ pub struct WaveformTransformerConfig {
 /// Convolutions over the waveform, a projection, positions, and a transformer.
 #[derive(Module, Debug)]
 pub struct WaveformTransformer {
-    frontend: WaveformFrontend,
-    projection: FeatureProjection,
-    encoder: PositionedTransformer,
+    pub(crate) frontend: WaveformFrontend,
+    pub(crate) projection: FeatureProjection,
+    pub(crate) encoder: PositionedTransformer,
 }
 
 impl WaveformTransformer {
@@ -103,9 +103,9 @@ impl WaveformTransformer {
 
 /// Norm and Linear.
 #[derive(Module, Debug)]
-struct FeatureProjection {
-    norm: Option<LayerNorm>,
-    linear: Linear,
+pub(crate) struct FeatureProjection {
+    pub(crate) norm: Option<LayerNorm>,
+    pub(crate) linear: Linear,
 }
 
 impl FeatureProjection {
@@ -121,11 +121,11 @@ impl FeatureProjection {
 /// Positions, layers and one more norm: before the layers where each of them norms its output, after the last one
 /// where each norms its input.
 #[derive(Module, Debug)]
-struct PositionedTransformer {
-    weight_normed_positions: Option<WeightNormedPositions>,
-    stacked_positions: Option<StackedPositions>,
-    norm: LayerNorm,
-    layers: Vec<TransformerLayer>,
+pub(crate) struct PositionedTransformer {
+    pub(crate) weight_normed_positions: Option<WeightNormedPositions>,
+    pub(crate) stacked_positions: Option<StackedPositions>,
+    pub(crate) norm: LayerNorm,
+    pub(crate) layers: Vec<TransformerLayer>,
     is_norm_before: bool,
 }
 

@@ -8,7 +8,7 @@ use solfa_kernels::product::{Activation, PackedMatrix};
 use solfa_kernels::{Arithmetic, InstructionSet};
 
 use super::linear::PackedLinear;
-use super::{FoldedBatchNorm, Norm, PlannedStates, WeightsObserver, values};
+use super::{FoldedBatchNorm, Norm, WeightsObserver, values};
 use crate::model::{
     Conformer, ConformerConfig, ConformerFeedForward, ConformerLayer, ConvolutionModule, INNER_NORM_EPSILON,
 };
@@ -76,7 +76,7 @@ impl ConformerPlan {
         mut hidden: Vec<f32>,
         last_layer: usize,
         mut watch: WeightsObserver<'_>,
-    ) -> PlannedStates {
+    ) -> Vec<Vec<f32>> {
         let dim = self.config.hidden_size;
         let num_frames = hidden.len() / dim;
         let half = self.inverse_frequencies.len();
@@ -100,7 +100,7 @@ impl ConformerPlan {
             hidden = normed;
         }
         hidden_states.push(hidden);
-        PlannedStates { dim, layers: hidden_states }
+        hidden_states
     }
 
     /// One layer, on its input.
@@ -140,7 +140,7 @@ impl ConformerPlan {
             &mut normed,
         );
         if let (Some(watch), Some(weights)) = (watch, weights) {
-            watch(number, weights, [num_heads, num_frames]);
+            watch(number, weights);
         }
         layer.attention_output.add_to(&normed, 1.0, hidden);
 

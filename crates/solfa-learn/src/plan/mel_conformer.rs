@@ -2,9 +2,9 @@
 
 use solfa_kernels::Arithmetic;
 
+use super::WeightsObserver;
 use super::conformer::ConformerPlan;
 use super::conv_subsampling::SubsamplingPlan;
-use super::{PlannedStates, WeightsObserver};
 use crate::model::{MelConformer, MelConformerConfig};
 
 /// A mel spectrogram to all hidden states, on the processor.
@@ -29,7 +29,7 @@ impl MelConformerPlan {
     ///
     /// # Shapes
     /// - spectrogram: `[frames, mels]`, normalised
-    pub fn hidden_states(&self, spectrogram: &[f32], last_layer: usize, watch: WeightsObserver<'_>) -> PlannedStates {
+    pub fn hidden_states(&self, spectrogram: &[f32], last_layer: usize, watch: WeightsObserver<'_>) -> Vec<Vec<f32>> {
         let hidden = self.subsampling.forward(spectrogram, self.num_mels);
         self.conformer.hidden_states(hidden, last_layer, watch)
     }

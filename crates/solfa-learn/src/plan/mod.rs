@@ -11,25 +11,21 @@ mod conformer;
 mod conv_subsampling;
 mod linear;
 mod mel_conformer;
+mod positions;
+mod transformer;
+mod waveform_frontend;
+mod waveform_transformer;
 
 pub use mel_conformer::MelConformerPlan;
+pub use waveform_transformer::WaveformTransformerPlan;
 
 use burn::nn::{BatchNorm, LayerNorm};
 use burn::tensor::Tensor;
+use solfa_kernels::product::Activation;
 use solfa_kernels::{InstructionSet, norm};
 
-/// Shown the attention weights of a pass: the layer's number, from 1 on, its weights `[heads, frames, frames]`, and the
-/// number of heads and of frames.
-pub type WeightsObserver<'observer> = Option<&'observer mut dyn FnMut(usize, Vec<f32>, [usize; 2])>;
-
-/// The hidden states of one clip.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PlannedStates {
-    /// Width of every frame.
-    pub dim: usize,
-    /// Of every layer `[frames, dim]`.
-    pub layers: Vec<Vec<f32>>,
-}
+/// Shown the attention weights of a pass: the layer's number, from 1 on, and `[heads, frames, frames]`.
+pub type WeightsObserver<'observer> = Option<&'observer mut dyn FnMut(usize, Vec<f32>)>;
 
 /// A tensor's values, row by row.
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -54,9 +50,19 @@ impl Norm {
         Self { gamma, beta, epsilon: epsilon as f32 }
     }
 
+    /// One without gain and bias.
+    fn plain(dim: usize, epsilon: f64) -> Self {
+        Self { gamma: vec![1.0; dim], beta: vec![0.0; dim], epsilon: epsilon as f32 }
+    }
+
     /// Of every row of `input`.
     fn apply(&self, set: InstructionSet, input: &[f32], output: &mut [f32]) {
         norm::layer_norm(set, input, &self.gamma, &self.beta, self.epsilon, output);
+    }
+
+    /// Of every frame, and a function of what it gives.
+    fn apply_in_place(&self, set: InstructionSet, frames: &mut [f32], activation: Activation) {
+        norm::layer_norm_in_place(set, frames, &self.gamma, &self.beta, self.epsilon, activation);
     }
 }
 
@@ -90,6 +96,65 @@ impl FoldedBatchNorm {
                 folded.map(|((bias, scale), shift)| bias * scale + shift).collect()
             }
             None => self.shift.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod testing {
+    use burn::module::{Module, ModuleMapper, Param};
+    use burn::tensor::{Tensor, TensorData};
+    use solfa_kernels::{Arithmetic, InstructionSet, Precision};
+
+    use super::values;
+
+    /// Every set of instructions that this machine has.
+    pub(super) fn arithmetics(precision: Precision) -> Vec<Arithmetic> {
+        let sets = InstructionSet::ALL.into_iter().filter(|set| set.is_available());
+        sets.map(|set| Arithmetic::with_instructions(set, precision)).collect()
+    }
+
+    /// What a network's numbers may be off by, as a share of their root mean square. Matrix tiles multiply with 16 bits of
+    /// mantissa.
+    pub(super) fn tolerance(arithmetic: Arithmetic) -> f64 {
+        if arithmetic.instruction_set() == InstructionSet::Amx { 4e-4 } else { 1e-4 }
+    }
+
+    /// Numbers from -1.7 to 1.7 of variance 1, the same for the same seed.
+    pub(super) fn noise(len: usize, seed: u64) -> Vec<f32> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        (0..len)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                ((state >> 40) as f32 / (1 << 24) as f32 - 0.5) * 3.464
+            })
+            .collect()
+    }
+
+    pub(super) fn noise_tensor<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
+        let values = noise(shape.iter().product(), seed);
+        Tensor::from_data(TensorData::new(values, shape), &crate::device::test_device())
+    }
+
+    /// The same module with no weight that does nothing: gains are not 1 and biases not 0.
+    pub(super) fn disturbed<M: Module>(module: M) -> M {
+        module.map(&mut Disturb { seed: 0 })
+    }
+
+    struct Disturb {
+        seed: u64,
+    }
+
+    impl ModuleMapper for Disturb {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            self.seed += 1;
+            let value = param.into_value();
+            let numbers = values(value.clone());
+            let mean_square = numbers.iter().map(|number| number * number).sum::<f32>() / numbers.len() as f32;
+            let noise = noise_tensor(value.dims(), self.seed);
+            Param::from_tensor(if D == 1 { value + noise * 0.3 } else { noise * mean_square.sqrt() })
         }
     }
 }

@@ -3,11 +3,12 @@
 use std::ops::ControlFlow;
 
 use crate::common::{GoldenTensor, clips, device, fixture, tensors};
+use solfa_kernels::{Arithmetic, InstructionSet, Precision};
 use solfa_learn::checkpoint::{Checkpoint, LoadedModel, WaveformTransformerModel};
 use solfa_learn::embed::NetworkEncoder;
 use solfa_learn::model::WaveformTransformer;
 use solfa_signal::audio::Waveform;
-use solfa_signal::encoder::{Encoder, LayerChoice};
+use solfa_signal::encoder::{AttentionMaps, Encoder, LayerChoice};
 use solfa_signal::testing::{assert_golden, check_encoder, musical_signal};
 
 /// Largest difference allowed, as a share of the expected root mean square.
@@ -26,15 +27,42 @@ fn load(case: &str) -> WaveformTransformerModel {
     }
 }
 
-fn encoder(case: &str) -> NetworkEncoder<WaveformTransformerModel> {
-    NetworkEncoder::new(load(case), device(), 4)
+/// An encoder, and how far its hidden states and its attention maps may be from the reference's.
+struct Candidate {
+    name: String,
+    encoder: Box<dyn Encoder>,
+    tolerance: f64,
+    map_tolerance: f64,
+}
+
+/// The network itself, and its plans for every set of instructions that this machine has.
+fn candidates(case: &str) -> Vec<Candidate> {
+    let network = Candidate {
+        name: case.into(),
+        encoder: Box::new(NetworkEncoder::new(load(case), device(), 4)),
+        tolerance: TOLERANCE,
+        map_tolerance: TOLERANCE,
+    };
+    let sets = InstructionSet::ALL.into_iter().filter(|set| set.is_available());
+    let planned = sets.map(|set| {
+        let planned = load(case).into_plan(Arithmetic::with_instructions(set, Precision::F32));
+        // Matrix tiles multiply with 16 bits of mantissa. A map's weights are mostly small beside its largest ones.
+        let is_split = set == InstructionSet::Amx;
+        Candidate {
+            name: format!("{case}, {}", set.name()),
+            encoder: Box::new(NetworkEncoder::new(planned, device(), 4)),
+            tolerance: if is_split { 4e-4 } else { TOLERANCE },
+            map_tolerance: if is_split { 2e-3 } else { TOLERANCE },
+        }
+    });
+    std::iter::once(network).chain(planned).collect()
 }
 
 /// Checks one item of a batch, shape and values.
 #[track_caller]
-fn assert_item(what: &str, found: &[f32], shape: &[usize], expected: &GoldenTensor, item: usize) {
+fn assert_item(what: &str, found: &[f32], shape: &[usize], (expected, item): (&GoldenTensor, usize), tolerance: f64) {
     assert_eq!(shape, &expected.shape[1..], "{what}: shape");
-    assert_golden(&format!("{what}, item {item}"), found, expected.item(item), TOLERANCE);
+    assert_golden(&format!("{what}, item {item}"), found, expected.item(item), tolerance);
 }
 
 #[test]
@@ -43,15 +71,18 @@ fn every_hidden_state_is_the_references() {
         let folder = fixture("golden").join(case);
         let clips = clips(&tensors(&folder.join("inputs.safetensors")), sample_rate);
         let expected = tensors(&folder.join("outputs.safetensors"));
-        let found = encoder(case).encode(&clips, &LayerChoice::All).unwrap();
         let num_expected = (0..).take_while(|layer| expected.contains_key(&format!("hidden_{layer}"))).count();
-        assert_eq!((found.layers.len(), num_expected), (3, 3), "{case}: hidden states compared");
-        for (layer, frames) in found.layers.iter().enumerate() {
-            assert_eq!(frames.clips.len(), 2);
-            for (item, frames) in frames.clips.iter().enumerate() {
-                let what = format!("{case}: layer {layer}");
-                let shape = [frames.num_frames(), frames.dim()];
-                assert_item(&what, frames.data(), &shape, &expected[&format!("hidden_{layer}")], item);
+        for Candidate { name, encoder, tolerance, .. } in candidates(case) {
+            let found = encoder.encode(&clips, &LayerChoice::All).unwrap();
+            assert_eq!((found.layers.len(), num_expected), (3, 3), "{name}: hidden states compared");
+            for (layer, frames) in found.layers.iter().enumerate() {
+                assert_eq!(frames.clips.len(), 2);
+                for (item, frames) in frames.clips.iter().enumerate() {
+                    let what = format!("{name}: layer {layer}");
+                    let shape = [frames.num_frames(), frames.dim()];
+                    let expected = (&expected[&format!("hidden_{layer}")], item);
+                    assert_item(&what, frames.data(), &shape, expected, tolerance);
+                }
             }
         }
     }
@@ -62,25 +93,22 @@ fn every_attention_map_is_the_references() {
     for (case, sample_rate) in CASES {
         let folder = fixture("golden").join(case);
         let expected = tensors(&folder.join("outputs.safetensors"));
-        let encoder = encoder(case);
-        for (item, clip) in clips(&tensors(&folder.join("inputs.safetensors")), sample_rate).iter().enumerate() {
-            let mut num_compared = 0;
-            let mut visit = |maps: solfa_signal::encoder::AttentionMaps| {
-                // The reference counts its layers from 0 on, and the maps are those of the layer that comes next.
-                let expected = &expected[&format!("attention_{}", maps.layer - 1)];
-                let shape = [maps.num_heads, maps.num_tokens, maps.num_tokens];
-                assert_item(
-                    &format!("{case}: attention of layer {}", maps.layer),
-                    &maps.weights,
-                    &shape,
-                    expected,
-                    item,
-                );
-                num_compared += 1;
-                ControlFlow::Continue(())
-            };
-            encoder.attention_maps(clip, &LayerChoice::All, &mut visit).unwrap();
-            assert_eq!(num_compared, 2, "{case}");
+        let clips = clips(&tensors(&folder.join("inputs.safetensors")), sample_rate);
+        for Candidate { name, encoder, map_tolerance, .. } in candidates(case) {
+            for (item, clip) in clips.iter().enumerate() {
+                let mut num_compared = 0;
+                let mut visit = |maps: AttentionMaps| {
+                    // The reference counts its layers from 0 on, and the maps are those of the layer that comes next.
+                    let expected = &expected[&format!("attention_{}", maps.layer - 1)];
+                    let shape = [maps.num_heads, maps.num_tokens, maps.num_tokens];
+                    let what = format!("{name}: attention of layer {}", maps.layer);
+                    assert_item(&what, &maps.weights, &shape, (expected, item), map_tolerance);
+                    num_compared += 1;
+                    ControlFlow::Continue(())
+                };
+                encoder.attention_maps(clip, &LayerChoice::All, &mut visit).unwrap();
+                assert_eq!(num_compared, 2, "{name}");
+            }
         }
     }
 }
@@ -114,7 +142,8 @@ fn masked_hidden_states_are_the_references() {
                 let hidden = hidden.clone().narrow(0, item, 1);
                 let [_, frames, dim] = hidden.dims();
                 let found: Vec<f32> = hidden.into_data().try_to_vec().unwrap();
-                assert_item(&format!("{case}: masked layer {layer}"), &found, &[frames, dim], expected, item);
+                let what = format!("{case}: masked layer {layer}");
+                assert_item(&what, &found, &[frames, dim], (expected, item), TOLERANCE);
             }
         }
     }
@@ -138,23 +167,27 @@ fn normalisation_and_the_constant_q_transform_are_the_references() {
 #[test]
 fn every_model_keeps_the_laws_of_encoders() {
     for (case, sample_rate) in CASES {
-        let encoder = encoder(case);
-        let spec = encoder.spec();
-        assert_eq!((spec.sample_rate, spec.attention_heads), (sample_rate, Some(4)));
-        assert_eq!((spec.minimum_samples, spec.edge_samples, spec.layers[0].hop_samples), (400, 80, 320));
-        check_encoder(&encoder, 20_000);
+        let candidates = candidates(case);
+        for Candidate { name, encoder, .. } in &candidates {
+            let spec = encoder.spec();
+            assert_eq!((spec.sample_rate, spec.attention_heads), (sample_rate, Some(4)));
+            assert_eq!((spec.minimum_samples, spec.edge_samples, spec.layers[0].hop_samples), (400, 80, 320));
+            assert_eq!(spec.identity, candidates[0].encoder.spec().identity, "{name}");
+            check_encoder(encoder.as_ref(), 20_000);
+        }
     }
 }
 
 #[test]
 fn a_layer_alone_is_the_layer_of_all() {
     for (case, sample_rate) in CASES {
-        let encoder = encoder(case);
         let clip = [musical_signal(12_000, sample_rate, 7)];
-        let all = encoder.encode(&clip, &LayerChoice::All).unwrap();
-        for layer in 0..all.layers.len() {
-            let alone = encoder.encode(&clip, &LayerChoice::Numbers(vec![layer])).unwrap();
-            assert!(alone.layers[0] == all.layers[layer], "{case}: layer {layer}");
+        for Candidate { name, encoder, .. } in candidates(case) {
+            let all = encoder.encode(&clip, &LayerChoice::All).unwrap();
+            for layer in 0..all.layers.len() {
+                let alone = encoder.encode(&clip, &LayerChoice::Numbers(vec![layer])).unwrap();
+                assert!(alone.layers[0] == all.layers[layer], "{name}: layer {layer}");
+            }
         }
     }
 }
