@@ -3,6 +3,10 @@
 //! Batch normalisation after the convolution is folded into its weights and the bias of the [`Epilogue`], and what follows
 //! (residual, activation) happens before a value is first written. A [`Placement`] writes the result into the middle of
 //! the next convolution's image.
+//!
+//! Tiles of Winograd's algorithm begin at the first time step, and its rounding errors differ from place to place in a
+//! tile: of an image that is convolved in parts, the parts agree with the whole within those errors, and bit for bit where
+//! each begins at a multiple of four time steps.
 
 mod algorithm;
 mod single;

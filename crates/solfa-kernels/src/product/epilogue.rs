@@ -78,18 +78,19 @@ impl Epilogue<'_> {
     ) {
         // SAFETY: the caller's.
         unsafe {
+            let load = |pointer| if count == S::LANES { S::load(pointer) } else { S::load_first(pointer, count) };
             if let Some(bias) = bias {
-                value = S::add(value, S::load_first(bias, count));
+                value = S::add(value, load(bias));
             }
             if self.residual == Residual::BeforeActivation {
-                value = S::add(value, S::load_first(place, count));
+                value = S::add(value, load(place));
             }
             value = activation(value);
             if self.scale != 1.0 {
                 value = S::mul(value, S::splat(self.scale));
             }
             if self.residual == Residual::Last {
-                value = S::add(value, S::load_first(place, count));
+                value = S::add(value, load(place));
             }
             if count == S::LANES {
                 S::store(place, value);
