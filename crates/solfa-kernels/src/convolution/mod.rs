@@ -417,6 +417,33 @@ mod tests {
     }
 
     #[test]
+    fn parts_that_begin_at_a_multiple_of_four_have_the_bits_of_the_whole() {
+        let (times, bands) = (26, 9);
+        for (channels, strides) in [((1, 40), [2, 2]), ((3, 40), [1, 1]), ((128, 144), [1, 1]), ((128, 144), [2, 2])] {
+            let values = image_of(times, bands, channels.0);
+            let image_row = (bands + 2) * channels.0;
+            let weights = noise(channels.0 * channels.1 * TAPS * TAPS, 2);
+            for arithmetic in arithmetics() {
+                let packed =
+                    PackedConvolution::pack(arithmetic, channels.0, channels.1, strides, |output, input, y, x| {
+                        weights[((output * channels.0 + input) * TAPS + y) * TAPS + x]
+                    });
+                let row = packed.output_bands(bands + 2) * channels.1;
+                let convolved = |first: usize, num_times: usize| {
+                    let image = Image { values: &values[first * strides[0] * image_row..], padded_bands: bands + 2 };
+                    let mut output = vec![0.0; num_times * row];
+                    let placement = Placement { group_pitch: row, row_pitch: channels.1 };
+                    convolve(&image, num_times, &packed, &Epilogue::default(), &mut output, placement);
+                    output
+                };
+                let num_times = packed.output_times(times + 2);
+                let parts = [convolved(0, 8), convolved(8, num_times - 8)].concat();
+                assert!(convolved(0, num_times) == parts, "{arithmetic:?}, {channels:?}, {strides:?}");
+            }
+        }
+    }
+
+    #[test]
     fn what_lies_behind_the_needed_time_steps_is_not_read() {
         for (channels, strides) in [((1, 16), [1, 1]), ((3, 16), [1, 1]), ((128, 128), [1, 1]), ((128, 128), [2, 2])] {
             let (times, bands) = (9, 6);
