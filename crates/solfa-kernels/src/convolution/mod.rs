@@ -3,6 +3,10 @@
 //! Batch normalisation after the convolution is folded into its weights and the bias of the [`Epilogue`], and what follows
 //! (residual, activation) happens before a value is first written. A [`Placement`] writes the result into the middle of
 //! the next convolution's image.
+//!
+//! Tiles of Winograd's algorithm begin at the first time step, and its rounding errors differ from place to place in a
+//! tile: of an image that is convolved in parts, the parts agree with the whole within those errors, and bit for bit where
+//! each begins at a multiple of four time steps.
 
 mod algorithm;
 mod single;
@@ -408,6 +412,33 @@ mod tests {
                 let whole = convolved(1);
                 assert!(whole == convolved(3), "{arithmetic:?}, {channels:?}, {strides:?}");
                 assert!(whole.iter().any(|&value| value != 0.0));
+            }
+        }
+    }
+
+    #[test]
+    fn parts_that_begin_at_a_multiple_of_four_have_the_bits_of_the_whole() {
+        let (times, bands) = (26, 9);
+        for (channels, strides) in [((1, 40), [2, 2]), ((3, 40), [1, 1]), ((128, 144), [1, 1]), ((128, 144), [2, 2])] {
+            let values = image_of(times, bands, channels.0);
+            let image_row = (bands + 2) * channels.0;
+            let weights = noise(channels.0 * channels.1 * TAPS * TAPS, 2);
+            for arithmetic in arithmetics() {
+                let packed =
+                    PackedConvolution::pack(arithmetic, channels.0, channels.1, strides, |output, input, y, x| {
+                        weights[((output * channels.0 + input) * TAPS + y) * TAPS + x]
+                    });
+                let row = packed.output_bands(bands + 2) * channels.1;
+                let convolved = |first: usize, num_times: usize| {
+                    let image = Image { values: &values[first * strides[0] * image_row..], padded_bands: bands + 2 };
+                    let mut output = vec![0.0; num_times * row];
+                    let placement = Placement { group_pitch: row, row_pitch: channels.1 };
+                    convolve(&image, num_times, &packed, &Epilogue::default(), &mut output, placement);
+                    output
+                };
+                let num_times = packed.output_times(times + 2);
+                let parts = [convolved(0, 8), convolved(8, num_times - 8)].concat();
+                assert!(convolved(0, num_times) == parts, "{arithmetic:?}, {channels:?}, {strides:?}");
             }
         }
     }
