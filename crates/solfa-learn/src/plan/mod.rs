@@ -133,6 +133,14 @@ mod testing {
             .collect()
     }
 
+    pub(super) fn cosine(left: &[f32], right: &[f32]) -> f64 {
+        assert_eq!(left.len(), right.len());
+        let product = |left: &[f32], right: &[f32]| -> f64 {
+            left.iter().zip(right).map(|(&left, &right)| f64::from(left) * f64::from(right)).sum()
+        };
+        product(left, right) / (product(left, left) * product(right, right)).sqrt()
+    }
+
     pub(super) fn noise_tensor<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
         let values = noise(shape.iter().product(), seed);
         Tensor::from_data(TensorData::new(values, shape), &crate::device::test_device())

@@ -111,7 +111,7 @@ mod tests {
     use crate::model::{
         ConvolutionSize, FrontendNorm, NormPlacement, PositionalConvolutionConfig, WaveformFrontendConfig,
     };
-    use crate::plan::testing::{arithmetics, disturbed, noise, tolerance};
+    use crate::plan::testing::{arithmetics, cosine, disturbed, noise, tolerance};
     use crate::plan::values;
     use burn::tensor::{Tensor, TensorData};
     use solfa_kernels::Precision;
@@ -257,14 +257,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    fn cosine(left: &[f32], right: &[f32]) -> f64 {
-        assert_eq!(left.len(), right.len());
-        let product = |left: &[f32], right: &[f32]| -> f64 {
-            left.iter().zip(right).map(|(&left, &right)| f64::from(left) * f64::from(right)).sum()
-        };
-        product(left, right) / (product(left, left) * product(right, right)).sqrt()
     }
 
     #[test]
