@@ -1,6 +1,8 @@
 //! The same file gives the same bytes.
 
-use crate::common::{Workplace, fixture, tiny_muq};
+use std::path::Path;
+
+use crate::common::{Workplace, fixture, float_tensors, json_lines, tiny_muq};
 
 /// Songs of lengths that share windows and of lengths that do not.
 fn music() -> Workplace {
@@ -57,5 +59,51 @@ fn threads_do_not_matter() {
     }
     for name in workplace.files("1") {
         assert!(workplace.read(&format!("1/{name}")) == workplace.read(&format!("4/{name}")), "{name}");
+    }
+}
+
+/// The cosine of all layers of two files, laid end to end.
+fn cosine(left: &Path, right: &Path) -> f64 {
+    let [left, right] = [left, right].map(|path| {
+        let tensors = float_tensors(path);
+        assert!(!tensors.is_empty(), "{}: no layers", path.display());
+        tensors.into_values().flat_map(|(_, values)| values).map(f64::from).collect::<Vec<f64>>()
+    });
+    assert_eq!(left.len(), right.len());
+    let product = |left: &[f64], right: &[f64]| left.iter().zip(right).map(|(left, right)| left * right).sum::<f64>();
+    product(&left, &right) / (product(&left, &left) * product(&right, &right)).sqrt()
+}
+
+#[test]
+fn other_instructions_and_precisions_give_nearly_the_same() {
+    let workplace = Workplace::new();
+    workplace.song("song.wav", 2.0, 1);
+    let mert = fixture("golden/mert-95m-tiny").to_str().unwrap().to_owned();
+    for model in [tiny_muq(), mert] {
+        let embed = |name: &str, arguments: &str, instructions: Option<&str>| {
+            let arguments = format!("embed song.wav --pool none --model {model} --output {name} {arguments}");
+            let mut command = workplace.solfa(&arguments);
+            if let Some(instructions) = instructions {
+                command.env("SOLFA_INSTRUCTIONS", instructions);
+            }
+            command.assert().success();
+            workplace.path(&format!("{name}/song.safetensors"))
+        };
+        let usual = embed("usual", "", None);
+        for (name, arguments, instructions, least) in [
+            ("plain", "", Some("plain"), 0.999_999),
+            ("half", "--dtype bf16", None, 0.999),
+            ("plain-half", "--dtype bf16", Some("plain"), 0.999),
+        ] {
+            let found = cosine(&usual, &embed(name, arguments, instructions));
+            assert!((least..1.000_001).contains(&found), "{model}, {name}: {found}");
+            // Another type of numbers is another space: nothing is taken for done.
+            let is_half = arguments.contains("bf16");
+            let resume = format!("embed song.wav --pool none --model {model} --output {name} --resume --json");
+            let resumed = json_lines(&workplace.solfa(&resume).assert().success().get_output().stdout);
+            assert_eq!(resumed[0]["status"] == "skipped", !is_half, "{model}, {name}: {}", resumed[0]);
+            fs_err::remove_dir_all(workplace.path(name)).unwrap();
+        }
+        fs_err::remove_dir_all(workplace.path("usual")).unwrap();
     }
 }

@@ -70,19 +70,27 @@ fn a_wrong_command_line_is_2_and_says_what_would_be_right() {
 #[test]
 fn a_precision_that_a_model_lacks_is_2_and_names_both() {
     let workplace = workplace();
-    let mulan = fixture("golden/mulan-tiny");
-    let mulan = mulan.display();
+    let vit = fixture("golden/vit1d-rotary");
     for (arguments, expected) in [
-        (format!("embed song.wav --dtype bf16 --model {}", tiny_muq()), "(muq)"),
-        (format!("bench song.wav --dtype bf16 --model {}", tiny_muq()), "(muq)"),
-        (format!("tag song.wav --labels mtt --dtype bf16 --model {mulan}"), "(muq-mulan)"),
-        (format!("embed --text song --dtype bf16 --model {mulan}"), "(muq-mulan, texts)"),
+        (format!("embed song.wav --dtype bf16 --model {}", vit.display()), "(vit1d)"),
+        (format!("bench song.wav --dtype bf16 --model {}", vit.display()), "(vit1d)"),
     ] {
         let message = contains("bf16 is not available for this model").and(contains(expected));
         workplace.solfa(&arguments).assert().code(2).stdout("").stderr(message);
     }
     let tokens = format!("tokens song.wav --dtype bf16 --model {}", tiny_muq());
     workplace.solfa(&tokens).assert().code(2).stderr(contains("tokens are found in f32"));
+}
+
+#[test]
+fn instructions_that_are_unknown_or_absent_are_2() {
+    let workplace = workplace();
+    let with = |instructions: &str| {
+        let mut command = workplace.solfa(&format!("bench song.wav --passes 1 --model {}", tiny_muq()));
+        command.env("SOLFA_INSTRUCTIONS", instructions).assert()
+    };
+    with("sse9").code(2).stderr(contains("SOLFA_INSTRUCTIONS: `sse9` is not a set of instructions"));
+    with("plain").success();
 }
 
 #[test]

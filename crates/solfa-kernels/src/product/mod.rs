@@ -96,6 +96,17 @@ impl Arithmetic {
         Self { set: set.min(InstructionSet::best()), precision }
     }
 
+    /// The same for a network of this width: where single precision is made of bfloat16 ([`Precision::F32`] on matrix
+    /// tiles), a narrow network takes fused multiply-add instead. Its rounding is not averaged over many terms, and tiles
+    /// gain it nothing.
+    #[must_use]
+    pub fn for_width(self, width: usize) -> Self {
+        /// Far below any published encoder, and above any that is made to be small.
+        const NARROW: usize = 128;
+        let is_split = self.set == InstructionSet::Amx && self.precision == Precision::F32;
+        if is_split && width < NARROW { Self { set: InstructionSet::Avx512, ..self } } else { self }
+    }
+
     /// The instructions that are used.
     pub fn instruction_set(self) -> InstructionSet {
         self.set

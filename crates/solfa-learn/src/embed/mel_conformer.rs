@@ -122,7 +122,7 @@ impl MelConformerModel {
         let mut spec = self.encoder_spec();
         spec.identity = identity_at(arithmetic.precision(), spec.identity);
         let Self { mel, mel_mean, mel_deviation, network, config, .. } = self;
-        let plan = MelConformerPlan::new(network, &config, arithmetic);
+        let plan = MelConformerPlan::new(network, &config, arithmetic.for_width(config.conformer.hidden_size));
         PlannedMelConformer { plan, mel, statistics: (mel_mean, mel_deviation), config, spec }
     }
 }

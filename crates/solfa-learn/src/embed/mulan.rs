@@ -40,6 +40,7 @@ impl MulanModel {
         let text = TextEncoder::new(text, device.clone(), identity.clone());
         let MulanAudio { mel, mel_mean, mel_deviation, network, head } = audio;
         let network = if is_planned {
+            let arithmetic = arithmetic.for_width(config.audio_network.conformer.hidden_size);
             AudioNetwork::Plan(MelConformerPlan::new(network, &config.audio_network, arithmetic))
         } else {
             AudioNetwork::Module(network)

@@ -36,7 +36,8 @@ impl WaveformTransformerModel {
     /// The same model for inference on the processor.
     pub fn into_plan(self, arithmetic: Arithmetic) -> WaveformTransformerModel<WaveformTransformerPlan> {
         let Self { name, sample_rate, is_normalized, cqt, network, config, weights_sha256, notes } = self;
-        let network = WaveformTransformerPlan::new(network, &config, arithmetic);
+        let network =
+            WaveformTransformerPlan::new(network, &config, arithmetic.for_width(config.transformer.hidden_size));
         WaveformTransformerModel { name, sample_rate, is_normalized, cqt, network, config, weights_sha256, notes }
     }
 

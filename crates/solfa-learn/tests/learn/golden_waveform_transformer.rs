@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use crate::common::{GoldenTensor, clips, device, fixture, tensors};
-use solfa_kernels::{Arithmetic, InstructionSet, Precision};
+use crate::common::{GoldenTensor, arithmetics, clips, device, fixture, tensors};
+use solfa_kernels::Precision;
 use solfa_learn::checkpoint::{Checkpoint, LoadedModel, WaveformTransformerModel};
 use solfa_learn::embed::NetworkEncoder;
 use solfa_learn::model::WaveformTransformer;
@@ -27,35 +27,14 @@ fn load(case: &str) -> WaveformTransformerModel {
     }
 }
 
-/// An encoder, and how far its hidden states and its attention maps may be from the reference's.
-struct Candidate {
-    name: String,
-    encoder: Box<dyn Encoder>,
-    tolerance: f64,
-    map_tolerance: f64,
-}
-
 /// The network itself, and its plans for every set of instructions that this machine has.
-fn candidates(case: &str) -> Vec<Candidate> {
-    let network = Candidate {
-        name: case.into(),
-        encoder: Box::new(NetworkEncoder::new(load(case), device(), 4)),
-        tolerance: TOLERANCE,
-        map_tolerance: TOLERANCE,
-    };
-    let sets = InstructionSet::ALL.into_iter().filter(|set| set.is_available());
-    let planned = sets.map(|set| {
-        let planned = load(case).into_plan(Arithmetic::with_instructions(set, Precision::F32));
-        // Matrix tiles multiply with 16 bits of mantissa. A map's weights are mostly small beside its largest ones.
-        let is_split = set == InstructionSet::Amx;
-        Candidate {
-            name: format!("{case}, {}", set.name()),
-            encoder: Box::new(NetworkEncoder::new(planned, device(), 4)),
-            tolerance: if is_split { 4e-4 } else { TOLERANCE },
-            map_tolerance: if is_split { 2e-3 } else { TOLERANCE },
-        }
+fn candidates(case: &str) -> Vec<(String, Box<dyn Encoder>)> {
+    let network: Box<dyn Encoder> = Box::new(NetworkEncoder::new(load(case), device(), 4));
+    let planned = arithmetics(Precision::F32).map(|arithmetic| {
+        let encoder: Box<dyn Encoder> = Box::new(NetworkEncoder::new(load(case).into_plan(arithmetic), device(), 4));
+        (format!("{case}, {}", arithmetic.instruction_set().name()), encoder)
     });
-    std::iter::once(network).chain(planned).collect()
+    std::iter::once((case.to_owned(), network)).chain(planned).collect()
 }
 
 /// Checks one item of a batch, shape and values.
@@ -72,7 +51,7 @@ fn every_hidden_state_is_the_references() {
         let clips = clips(&tensors(&folder.join("inputs.safetensors")), sample_rate);
         let expected = tensors(&folder.join("outputs.safetensors"));
         let num_expected = (0..).take_while(|layer| expected.contains_key(&format!("hidden_{layer}"))).count();
-        for Candidate { name, encoder, tolerance, .. } in candidates(case) {
+        for (name, encoder) in candidates(case) {
             let found = encoder.encode(&clips, &LayerChoice::All).unwrap();
             assert_eq!((found.layers.len(), num_expected), (3, 3), "{name}: hidden states compared");
             for (layer, frames) in found.layers.iter().enumerate() {
@@ -81,7 +60,7 @@ fn every_hidden_state_is_the_references() {
                     let what = format!("{name}: layer {layer}");
                     let shape = [frames.num_frames(), frames.dim()];
                     let expected = (&expected[&format!("hidden_{layer}")], item);
-                    assert_item(&what, frames.data(), &shape, expected, tolerance);
+                    assert_item(&what, frames.data(), &shape, expected, TOLERANCE);
                 }
             }
         }
@@ -94,7 +73,7 @@ fn every_attention_map_is_the_references() {
         let folder = fixture("golden").join(case);
         let expected = tensors(&folder.join("outputs.safetensors"));
         let clips = clips(&tensors(&folder.join("inputs.safetensors")), sample_rate);
-        for Candidate { name, encoder, map_tolerance, .. } in candidates(case) {
+        for (name, encoder) in candidates(case) {
             for (item, clip) in clips.iter().enumerate() {
                 let mut num_compared = 0;
                 let mut visit = |maps: AttentionMaps| {
@@ -102,7 +81,7 @@ fn every_attention_map_is_the_references() {
                     let expected = &expected[&format!("attention_{}", maps.layer - 1)];
                     let shape = [maps.num_heads, maps.num_tokens, maps.num_tokens];
                     let what = format!("{name}: attention of layer {}", maps.layer);
-                    assert_item(&what, &maps.weights, &shape, (expected, item), map_tolerance);
+                    assert_item(&what, &maps.weights, &shape, (expected, item), TOLERANCE);
                     num_compared += 1;
                     ControlFlow::Continue(())
                 };
@@ -168,11 +147,11 @@ fn normalisation_and_the_constant_q_transform_are_the_references() {
 fn every_model_keeps_the_laws_of_encoders() {
     for (case, sample_rate) in CASES {
         let candidates = candidates(case);
-        for Candidate { name, encoder, .. } in &candidates {
+        for (name, encoder) in &candidates {
             let spec = encoder.spec();
             assert_eq!((spec.sample_rate, spec.attention_heads), (sample_rate, Some(4)));
             assert_eq!((spec.minimum_samples, spec.edge_samples, spec.layers[0].hop_samples), (400, 80, 320));
-            assert_eq!(spec.identity, candidates[0].encoder.spec().identity, "{name}");
+            assert_eq!(spec.identity, candidates[0].1.spec().identity, "{name}");
             check_encoder(encoder.as_ref(), 20_000);
         }
     }
@@ -182,7 +161,7 @@ fn every_model_keeps_the_laws_of_encoders() {
 fn a_layer_alone_is_the_layer_of_all() {
     for (case, sample_rate) in CASES {
         let clip = [musical_signal(12_000, sample_rate, 7)];
-        for Candidate { name, encoder, .. } in candidates(case) {
+        for (name, encoder) in candidates(case) {
             let all = encoder.encode(&clip, &LayerChoice::All).unwrap();
             for layer in 0..all.layers.len() {
                 let alone = encoder.encode(&clip, &LayerChoice::Numbers(vec![layer])).unwrap();
