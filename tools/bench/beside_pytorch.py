@@ -11,10 +11,12 @@ Then, after `cargo build --release`:
     ~/.cache/solfa-peers/bin/python tools/bench/beside_pytorch.py --model muq-large --seconds 30
     ~/.cache/solfa-peers/bin/python tools/bench/beside_pytorch.py --model mert-95m        # mert-330m, music2vec
     ~/.cache/solfa-peers/bin/python tools/bench/beside_pytorch.py --seconds 3600 --passes 1
+    ~/.cache/solfa-peers/bin/python tools/bench/beside_pytorch.py --dtype bf16            # PyTorch under autocast
 
 Both read the same checkpoint and the same audio, cut it into windows of 30 s, and keep all hidden states of a window
 until the next. Each runs in a process of its own, one after the other; the best of the passes after one to warm up counts
-(a single pass is measured without one). PyTorch runs in float32 on as many threads as there are cores.
+(a single pass is measured without one). PyTorch runs on as many threads as there are cores, in float32
+or under bfloat16 autocast.
 """
 import argparse
 import json
@@ -109,7 +111,7 @@ def make(name, folder, seconds):
     return audio
 
 
-def run_torch(name, folder, audio, passes):
+def run_torch(name, folder, audio, passes, dtype):
     """Runs in a process of its own and prints a JSON object."""
     import soundfile
     import torch
@@ -122,7 +124,7 @@ def run_torch(name, folder, audio, passes):
 
     def one_pass():
         start = time.perf_counter()
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == "bf16"):
             for number, window in enumerate(windows, 1):
                 states = model(window[None], output_hidden_states=True).hidden_states
                 assert len(states) in (13, 25)
@@ -144,6 +146,7 @@ def main():
     parser.add_argument("--model", choices=SAMPLE_RATES, default="muq-large", help="whose size the checkpoint has")
     parser.add_argument("--seconds", type=float, default=30.0, help="length of the audio")
     parser.add_argument("--passes", type=int, default=5, help="passes that are measured")
+    parser.add_argument("--dtype", choices=("f32", "bf16"), default="f32", help="type of numbers, in both programs")
     parser.add_argument("--folder", type=pathlib.Path, help="where the random checkpoint is made "
                         "[default: ~/.cache/solfa-peers/MODEL]")
     parser.add_argument("--solfa", default="target/release/solfa", help="the binary")
@@ -153,12 +156,12 @@ def main():
     arguments.folder = arguments.folder or pathlib.Path.home() / ".cache/solfa-peers" / name
     audio = arguments.folder / f"{arguments.seconds:g}s.wav"
     if arguments.torch_only:
-        return run_torch(name, arguments.folder, audio, arguments.passes)
+        return run_torch(name, arguments.folder, audio, arguments.passes, arguments.dtype)
     make(name, arguments.folder, arguments.seconds)
     torch_command = [sys.executable, __file__, "--torch-only", "--model", name, "--folder", str(arguments.folder),
-                     "--seconds", str(arguments.seconds), "--passes", str(arguments.passes)]
+                     "--seconds", str(arguments.seconds), "--passes", str(arguments.passes), "--dtype", arguments.dtype]
     solfa_command = [arguments.solfa, "bench", "--model", str(arguments.folder), str(audio), "--json",
-                     "--passes", str(arguments.passes)] + (["--no-warm-up"] if arguments.passes == 1 else [])
+                     "--passes", str(arguments.passes), "--dtype", arguments.dtype] + (["--no-warm-up"] if arguments.passes == 1 else [])
     results = {}
     for program, command in (("solfa", solfa_command), ("pytorch", torch_command)):
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -167,7 +170,9 @@ def main():
         print(f"{program:8} {name}, {arguments.seconds:g} s of audio: {found['seconds_per_pass']:.2f} s, "
               f"peak memory {found['peak_rss_bytes'] / 1e9:.2f} GB", flush=True)
     ratio = results["pytorch"]["seconds_per_pass"] / results["solfa"]["seconds_per_pass"]
-    print(f"solfa is {ratio:.2f} times as fast as PyTorch {results['pytorch']['version']} in float32")
+    memory = results["solfa"]["peak_rss_bytes"] / results["pytorch"]["peak_rss_bytes"]
+    print(f"solfa takes {1 / ratio:.2f} of PyTorch's time and {memory:.2f} of its memory, and is {ratio:.2f} times as fast "
+          f"(PyTorch {results['pytorch']['version']}, {arguments.dtype})")
 
 
 main()

@@ -149,22 +149,24 @@ impl<N: Network> NetworkEncoder<N> {
     fn pass(&self, clips: &[Waveform], layers: &[usize]) -> Result<LayerBatch, EncodeError> {
         let last_layer = layers.last().copied().unwrap_or(0);
         let hidden_states = self.network.hidden_states(clips, &self.device, last_layer, None);
-        let layer_frames = |&layer: &usize| {
-            let HiddenState { frames, class_token } = hidden_states[layer].clone();
-            let [_, num_frames, dim] = frames.dims();
+        let chosen = hidden_states.into_iter().enumerate().filter(|(layer, _)| layers.contains(layer));
+        let layer_frames = |(layer, HiddenState { frames, class_token }): (usize, HiddenState)| {
+            let [num_clips, num_frames, dim] = frames.dims();
             let rate = self.spec.frames_per_second(layer);
             let values = read_back(frames, layer)?;
-            let clips = values
-                .chunks_exact(num_frames * dim)
-                .map(|values| Frames::new(values.to_vec(), num_frames, dim, rate))
-                .collect();
+            let clips = if num_clips == 1 {
+                vec![Frames::new(values, num_frames, dim, rate)]
+            } else {
+                let clips = values.chunks_exact(num_frames * dim);
+                clips.map(|values| Frames::new(values.to_vec(), num_frames, dim, rate)).collect()
+            };
             let class_tokens = match class_token {
                 Some(class_token) => read_back(class_token, layer)?.chunks_exact(dim).map(<[f32]>::to_vec).collect(),
                 None => Vec::new(),
             };
             Ok(LayerFrames { layer, clips, class_tokens })
         };
-        Ok(LayerBatch { layers: layers.iter().map(layer_frames).collect::<Result<_, _>>()? })
+        Ok(LayerBatch { layers: chosen.map(layer_frames).collect::<Result<_, _>>()? })
     }
 
     /// The chosen layers of every clip, pass by pass.
