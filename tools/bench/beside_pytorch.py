@@ -54,7 +54,7 @@ def muq_config():
 def build(name):
     import torch
 
-    torch.set_num_threads(os.cpu_count())
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.manual_seed(0)
     if name == "muq-large":
         from muq import MuQ

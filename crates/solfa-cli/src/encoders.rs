@@ -70,7 +70,8 @@ const INSTRUCTIONS: &str = "SOLFA_INSTRUCTIONS";
 
 /// The fastest way to multiply here, unless the environment asks for a plainer one.
 pub(crate) fn arithmetic(precision: Precision) -> anyhow::Result<Arithmetic> {
-    let Ok(name) = std::env::var(INSTRUCTIONS) else { return Ok(Arithmetic::new(precision)) };
+    let Some(name) = std::env::var_os(INSTRUCTIONS) else { return Ok(Arithmetic::new(precision)) };
+    let name = name.to_string_lossy();
     let set: InstructionSet = name.parse().map_err(|error| UsageError(format!("{INSTRUCTIONS}: {error}")))?;
     if !set.is_available() {
         let best = InstructionSet::best().name();

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use crate::Arithmetic;
 use crate::memory::borrow;
-use crate::product::{LeftLayout, PANEL_COLUMNS, PanelProduct, store_operand};
+use crate::product::{LeftLayout, PANEL_COLUMNS, PanelProduct, extent, store_operand};
 use crate::simd::{Operation, Simd, dispatch, exp2, store_count};
 
 /// Queries of a task, about: enough to be worth a task, and few enough that many threads have work.
@@ -73,13 +73,13 @@ pub fn attend(
     output: &mut [f32],
 ) {
     let AttentionShape { num_frames, num_heads, head_dim } = shape;
-    let width = num_heads * head_dim;
-    assert_eq!(output.len(), num_frames * width, "output of {shape:?}");
+    let width = num_heads.saturating_mul(head_dim);
+    assert_eq!(output.len(), num_frames.saturating_mul(width), "output of {shape:?}");
     if output.is_empty() {
         return;
     }
     for (name, heads) in [("queries", queries), ("keys", keys), ("values", values)] {
-        let needed = (num_frames - 1) * heads.row_pitch + width;
+        let needed = extent(&[(num_frames, heads.row_pitch)], width);
         assert!(needed <= heads.values.len(), "{name} need {needed} values of {}", heads.values.len());
     }
     assert!(scale > 0.0 && scale.is_finite(), "scores are scaled by {scale}");
@@ -87,7 +87,8 @@ pub fn attend(
         assert_eq!(padding.len(), num_frames, "padding of {shape:?}");
     }
     if let Some(weights) = &weights_out {
-        assert_eq!(weights.len(), num_heads * num_frames * num_frames, "weights of {shape:?}");
+        let needed = num_heads.saturating_mul(num_frames).saturating_mul(num_frames);
+        assert_eq!(weights.len(), needed, "weights of {shape:?}");
     }
 
     // Keys of zeros give everybody the same score, which is what is wanted where nobody may be attended to.

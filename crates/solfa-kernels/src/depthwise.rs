@@ -41,7 +41,7 @@ pub fn depthwise(
     }
     let channels = bias.len();
     assert!(channels > 0 && input.len().is_multiple_of(channels), "{} values, {channels} channels", input.len());
-    assert_eq!(weights.len(), taps * channels, "a weight for every tap of every channel");
+    assert_eq!(weights.len(), taps.saturating_mul(channels), "a weight for every tap of every channel");
     output.par_chunks_mut(TASK_FRAMES * channels).enumerate().for_each(|(number, output)| {
         let first_frame = number * TASK_FRAMES;
         dispatch(set, Depthwise { input, weights, bias, taps, activation, first_frame, output });

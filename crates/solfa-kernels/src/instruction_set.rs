@@ -14,8 +14,8 @@ pub enum InstructionSet {
     Avx2,
     /// 512 bits at a time.
     Avx512,
-    /// And products of bfloat16 pairs at twice the rate of single precision (AMD since Zen 4). Intel's processors have
-    /// the instruction too, at half the rate of single precision, so they do not count here.
+    /// And products of bfloat16 pairs, at twice the rate of single precision on AMD since Zen 4. Intel's processors have
+    /// the instruction at half that rate: theirs count as the set before, or as the next.
     Avx512Bf16,
     /// And Intel's matrix tiles (AMX): bfloat16 at sixteen times the rate of single precision.
     Amx,
@@ -25,21 +25,23 @@ impl InstructionSet {
     /// All of them, the plainest first.
     pub const ALL: [Self; 5] = [Self::Plain, Self::Avx2, Self::Avx512, Self::Avx512Bf16, Self::Amx];
 
-    /// The richest that this processor and its operating system allow.
+    /// The richest that this processor and its operating system allow, and that is the fastest here.
     pub fn best() -> Self {
         static BEST: OnceLock<InstructionSet> = OnceLock::new();
-        *BEST.get_or_init(|| Self::ALL.into_iter().rev().find(|set| set.is_available()).unwrap_or(Self::Plain))
+        *BEST.get_or_init(|| {
+            let found = [
+                (Self::Amx, x86::has_amx as fn() -> bool),
+                (Self::Avx512Bf16, x86::has_fast_bf16),
+                (Self::Avx512, x86::has_avx512),
+                (Self::Avx2, x86::has_avx2),
+            ];
+            found.into_iter().find(|(_, is_there)| is_there()).map_or(Self::Plain, |(set, _)| set)
+        })
     }
 
     /// Whether kernels of this family can run here.
     pub fn is_available(self) -> bool {
-        match self {
-            Self::Plain => true,
-            Self::Avx2 => x86::has_avx2(),
-            Self::Avx512 => x86::has_avx512(),
-            Self::Avx512Bf16 => x86::has_fast_bf16(),
-            Self::Amx => x86::has_amx(),
-        }
+        self <= Self::best()
     }
 
     /// The name in commands and reports.

@@ -1,6 +1,6 @@
 //! The arithmetic of neural networks on processors, faster than a general framework because it knows what music encoders
-//! need: weights that never change, packed once; products whose last step is the next operation; no memory asked for
-//! after the first pass.
+//! need: weights that never change, packed once; products whose last step is the next operation; large memory that is
+//! asked for in the first pass only.
 //!
 //! | module | what |
 //! |---|---|

@@ -93,10 +93,14 @@ impl LayerNorm<'_> {
     unsafe fn rows<S: Simd, F: Function>(&mut self) {
         let width = self.gamma.len();
         for (number, output) in self.output.chunks_exact_mut(width).enumerate() {
-            let input = self.input.map_or(&*output, |input| &input[number * width..(number + 1) * width]);
-            // SAFETY: `width` values are valid behind each of the four pointers.
+            let output = output.as_mut_ptr();
+            let input = match self.input {
+                Some(input) => input[number * width..(number + 1) * width].as_ptr(),
+                None => output.cast_const(),
+            };
+            // SAFETY: `width` values are valid behind each of the four pointers. Where input and output are the same, a
+            // vector is read before it is written.
             unsafe {
-                let input = input.as_ptr();
                 let mean = row_sum::<S>(input, width, |value| value) / width as f32;
                 let mean = S::splat(mean);
                 let squares = row_sum::<S>(input, width, |value| {
@@ -104,7 +108,6 @@ impl LayerNorm<'_> {
                     S::mul(difference, difference)
                 });
                 let scale = S::splat(1.0 / (squares / width as f32 + self.epsilon).sqrt());
-                let output = output.as_mut_ptr();
                 let mut column = 0;
                 while column < width {
                     let count = (width - column).min(S::LANES);

@@ -305,14 +305,14 @@ mod x86 {
 
     /// # Safety
     /// The processor has these instructions.
-    #[target_feature(enable = "avx2,fma,f16c")]
+    #[target_feature(enable = "avx2,fma")]
     pub(super) unsafe fn run_avx2<O: Operation>(operation: O) -> O::Output {
         unsafe { operation.run::<Avx2>() }
     }
 
     /// # Safety
     /// The processor has these instructions.
-    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
     pub(super) unsafe fn run_avx512<O: Operation>(operation: O) -> O::Output {
         unsafe { operation.run::<Avx512>() }
     }
@@ -645,13 +645,17 @@ pub(crate) unsafe fn sigmoid<S: Simd>(value: S::Vector) -> S::Vector {
     }
 }
 
-/// `x / (1 + e ^ -x)`.
+/// `x / (1 + e ^ -x)`; 0 where that is below `1e-36`.
 ///
 /// # Safety
 /// As for [`Simd`].
 #[inline(always)]
 pub(crate) unsafe fn silu<S: Simd>(value: S::Vector) -> S::Vector {
-    unsafe { S::div(value, S::add(S::splat(1.0), exp::<S>(S::sub(S::splat(0.0), value)))) }
+    unsafe {
+        // Beyond this the exponential stays where it is, and must not be divided into ever larger numbers.
+        let value = S::at_least(value, S::splat(-88.0));
+        S::div(value, S::add(S::splat(1.0), exp::<S>(S::sub(S::splat(0.0), value))))
+    }
 }
 
 /// `x Phi(x)` with the normal distribution itself, within 3e-7 times the larger of 1 and `|x|`.
@@ -805,7 +809,7 @@ mod tests {
 
         #[inline(always)]
         unsafe fn run<S: Simd>(self) -> Self::Output {
-            let values = [f32::NAN, -1e30, 1e30, f32::INFINITY];
+            let values = [f32::NAN, f32::MIN, 1e30, f32::INFINITY];
             unsafe {
                 let value = S::load_first(values.as_ptr(), 4);
                 [exp::<S>(value), silu::<S>(value), gelu::<S>(value)].map(|result| {

@@ -16,7 +16,7 @@ use self::algorithm::{Polyphase, Winograd};
 use self::single::SingleInput;
 use self::tiles::Transformed;
 use crate::InstructionSet;
-use crate::product::{self, Arithmetic, Epilogue, PackedMatrix, Placement, Precision, Windows};
+use crate::product::{self, Arithmetic, Epilogue, PackedMatrix, Placement, Precision, Windows, extent};
 
 /// Taps of a kernel over time, and over bands.
 const TAPS: usize = 3;
@@ -171,15 +171,12 @@ pub fn convolve(
         return;
     }
     let channels = weights.input_channels;
-    let row = image.padded_bands * channels;
+    let row = image.padded_bands.saturating_mul(channels);
     let [time_stride, band_stride] = weights.strides;
-    let padded_times = (num_times - 1) * time_stride + TAPS;
-    assert!(
-        padded_times * row <= image.values.len(),
-        "{padded_times} time steps of {row} values need {}, not {}",
-        padded_times * row,
-        image.values.len()
-    );
+    let padded_times = extent(&[(num_times, time_stride)], TAPS);
+    let needed = padded_times.saturating_mul(row);
+    let found = image.values.len();
+    assert!(needed <= found, "{padded_times} time steps of {row} values need {needed}, not {found}");
     match &weights.way {
         Way::Direct(matrix) => {
             let windows = Windows {

@@ -42,8 +42,6 @@ unsafe fn multiply(given: &Strip) {
 
 #[inline(always)]
 unsafe fn strip<const ROWS: usize>(strip: &Strip) {
-    let left: *const i32 = strip.left.cast();
-    let left_pitch = strip.left_pitch / size_of::<i32>();
     let mut right: *const i32 = strip.right.cast();
     let mut upcoming = strip.upcoming;
     let upcoming_step = strip.upcoming_lines * LINE_BYTES;
@@ -57,7 +55,7 @@ unsafe fn strip<const ROWS: usize>(strip: &Strip) {
                 [as_bf16(_mm512_loadu_si512(right.cast())), as_bf16(_mm512_loadu_si512(right.add(16).cast()))];
             for (row, sums) in sums.iter_mut().enumerate() {
                 // A row may begin at any even address.
-                let pair = as_bf16(_mm512_set1_epi32(left.add(row * left_pitch + step).read_unaligned()));
+                let pair = as_bf16(_mm512_set1_epi32(strip.left.add(row * strip.left_pitch + step * size_of::<i32>()).cast::<i32>().read_unaligned()));
                 for (sum, &weights) in sums.iter_mut().zip(&weights) {
                     *sum = _mm512_dpbf16_ps(*sum, pair, weights);
                 }

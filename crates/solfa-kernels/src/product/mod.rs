@@ -28,6 +28,7 @@ pub use packed::PackedMatrix;
 pub(crate) use panels::{LeftLayout, PanelProduct, store_operand};
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 use rayon::prelude::*;
@@ -176,7 +177,8 @@ struct Strip {
     sums: *mut f32,
     /// Whether the product is added to what `sums` hold.
     accumulates: bool,
-    /// What is needed next: fetched into the cache on the way, this many lines in every step.
+    /// What is needed next: fetched into the cache on the way, this many lines in every step, or one in each where there
+    /// are any. A hint: more or less changes nothing but the time.
     upcoming: *const u8,
     upcoming_lines: usize,
 }
@@ -229,21 +231,26 @@ impl<'a> Windows<'a> {
     }
 
     fn num_rows(&self) -> usize {
-        self.num_groups * self.group_rows
+        self.num_groups.saturating_mul(self.group_rows)
     }
 
     /// Values from the first that `groups` groups of `rows` rows see to behind the last.
     fn span(&self, groups: usize, rows: usize) -> usize {
-        (groups - 1) * self.group_pitch
-            + (rows - 1) * self.row_pitch
-            + (self.taps - 1) * self.tap_pitch
-            + self.tap_inputs
+        let pitches = [(groups, self.group_pitch), (rows, self.row_pitch), (self.taps, self.tap_pitch)];
+        extent(&pitches, self.tap_inputs)
     }
 
     /// Whether rows share values, so that they are better converted as one stretch than one by one.
     fn overlaps(&self) -> bool {
         self.taps > 1 || (self.group_rows > 1 && self.row_pitch < self.tap_inputs)
     }
+}
+
+/// Values from the first to behind the last of things that lie so many times so far apart, each `last` long. What does not
+/// fit into a number is taken for the largest there is: no slice is that long.
+pub(crate) fn extent(counts_and_pitches: &[(usize, usize)], last: usize) -> usize {
+    let before = counts_and_pitches.iter().map(|&(count, pitch)| count.saturating_sub(1).saturating_mul(pitch));
+    before.fold(last, usize::saturating_add)
 }
 
 /// Where the rows of a product go: row `r` of group `g`, column `c` is `output[g * group_pitch + r * row_pitch + c]`. A
@@ -261,10 +268,10 @@ impl Placement {
     /// If so many rows (at least one) of so many columns lie beyond the output or overlap.
     pub(crate) fn check(&self, num_groups: usize, group_rows: usize, columns: usize, output_len: usize) {
         let Self { group_pitch, row_pitch } = *self;
-        let needed = (num_groups - 1) * group_pitch + (group_rows - 1) * row_pitch + columns;
+        let needed = extent(&[(num_groups, group_pitch), (group_rows, row_pitch)], columns);
         assert!(needed <= output_len, "rows need {needed} values of {output_len}");
         assert!(group_rows == 1 || row_pitch >= columns, "rows of the output overlap");
-        let group = (group_rows - 1) * row_pitch + columns;
+        let group = extent(&[(group_rows, row_pitch)], columns);
         assert!(num_groups == 1 || group_pitch >= group, "groups of the output overlap");
     }
 }
@@ -285,6 +292,7 @@ pub fn multiply(
         return;
     }
     assert_eq!((windows.taps, windows.tap_inputs), weights.taps(), "windows and weights do not fit");
+    assert!(windows.taps > 0, "windows of no taps");
     let columns = weights.columns();
     epilogue.check(columns, weights.is_gated());
     let needed = windows.span(windows.num_groups, windows.group_rows);
@@ -575,6 +583,8 @@ pub(crate) fn prefetch(address: *const u8) {
 /// Matrix tiles are configured while this lives, for a kernel that uses them.
 struct ConfiguredTiles {
     is_configured: bool,
+    /// Keeps it on its thread.
+    _not_send: PhantomData<*const ()>,
 }
 
 impl ConfiguredTiles {
@@ -585,7 +595,7 @@ impl ConfiguredTiles {
             // SAFETY: a kernel that uses tiles exists only where they are available.
             unsafe { amx::configure_tiles() };
         }
-        Self { is_configured }
+        Self { is_configured, _not_send: PhantomData }
     }
 }
 
@@ -593,7 +603,7 @@ impl Drop for ConfiguredTiles {
     fn drop(&mut self) {
         #[cfg(target_arch = "x86_64")]
         if self.is_configured {
-            // SAFETY: they were configured on this thread, which has not left `Job::run` since.
+            // SAFETY: they were configured on this thread: this value does not leave it.
             unsafe { amx::release_tiles() };
         }
     }
@@ -825,6 +835,22 @@ mod tests {
         let packed = PackedMatrix::pack(Arithmetic::new(Precision::F32), 1, 4, 2, |_, _| 1.0);
         let windows = Windows::frames(&[0.0; 11], 3, 4, 4);
         multiply(&windows, &packed, &Epilogue::default(), &mut [0.0; 6], Placement { group_pitch: 0, row_pitch: 2 });
+    }
+
+    #[test]
+    #[should_panic(expected = "windows see 18446744073709551615 values of 40")]
+    fn windows_so_far_apart_that_no_number_says_it_are_refused() {
+        let packed = PackedMatrix::pack(Arithmetic::new(Precision::F32), 1, 4, 2, |_, _| 1.0);
+        let windows = Windows::frames(&[0.0; 40], 33, 1 << 59, 4);
+        multiply(&windows, &packed, &Epilogue::default(), &mut [0.0; 66], Placement { group_pitch: 0, row_pitch: 2 });
+    }
+
+    #[test]
+    #[should_panic(expected = "rows need 18446744073709551615 values of 66")]
+    fn rows_so_far_apart_that_no_number_says_it_are_refused() {
+        let packed = PackedMatrix::pack(Arithmetic::new(Precision::F32), 1, 1, 2, |_, _| 1.0);
+        let placement = Placement { group_pitch: 0, row_pitch: 1 << 59 };
+        multiply(&Windows::matrix(&[0.0; 33], 1), &packed, &Epilogue::default(), &mut [0.0; 66], placement);
     }
 
     #[test]

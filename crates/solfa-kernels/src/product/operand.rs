@@ -91,13 +91,14 @@ impl<'a> Operand<'a> {
         }
     }
 
-    /// Rows that do not overlap, one by one, on all threads: padded with zeros to whole steps, and a cache line more, so
-    /// that rows do not all begin in the same set of the cache.
+    /// Rows that do not overlap, one by one, on all threads: padded with zeros to whole steps, and so far apart that they do
+    /// not all begin in the same set of the cache.
     pub(super) fn of_rows(kernel: &Kernel, windows: &Windows<'a>) -> Operand<'static> {
         let format = kernel.operand;
         let num_rows = windows.num_rows();
         let padded_inputs = windows.tap_inputs.next_multiple_of(kernel.step_inputs);
-        let row_pitch = (padded_inputs * format.value_bytes()).next_multiple_of(64) + 64;
+        // An odd number of lines.
+        let row_pitch = ((padded_inputs * format.value_bytes()).div_ceil(64) | 1) * 64;
         let plane = (num_rows + kernel.strip_rows) * row_pitch;
         let mut memory = borrow::<u8>(plane * format.num_planes());
         let (high, low) = memory.split_at_mut(plane);

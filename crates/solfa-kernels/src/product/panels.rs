@@ -3,7 +3,7 @@
 
 use super::operand::OperandFormat;
 use super::packed::Format;
-use super::{Arithmetic, ConfiguredTiles, Kernel, PANEL_COLUMNS, Strip, strips_of};
+use super::{Arithmetic, ConfiguredTiles, Kernel, PANEL_COLUMNS, Strip, extent, strips_of};
 use crate::InstructionSet;
 use crate::simd::{Operation, Simd, dispatch, load_count};
 
@@ -142,7 +142,7 @@ impl PanelProduct {
         panel: &mut [u8],
     ) {
         assert!(columns <= PANEL_COLUMNS, "a panel has {PANEL_COLUMNS} columns");
-        assert!(inputs == 0 || (inputs - 1) * source_pitch + columns <= source.len(), "rows beyond their source");
+        assert!(inputs == 0 || extent(&[(inputs, source_pitch)], columns) <= source.len(), "rows beyond their source");
         assert!(leave_out.is_none_or(|leave_out| leave_out.len() == inputs));
         let steps = inputs.div_ceil(self.kernel.step_inputs);
         let panel = &mut panel[..steps * self.kernel.packed.step_bytes()];
@@ -358,8 +358,8 @@ impl Operation for PackInputs<'_> {
     type Output = ();
 
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        let panel: *mut f32 = self.panel.as_ptr().cast_mut().cast();
+    unsafe fn run<S: Simd>(mut self) {
+        let panel: *mut f32 = std::mem::take(&mut self.panel).as_mut_ptr().cast();
         let step_inputs = self.format.step_inputs();
         // SAFETY: the panel has all steps of the padded inputs.
         unsafe {

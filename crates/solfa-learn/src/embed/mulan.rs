@@ -41,9 +41,9 @@ impl MulanModel {
         let MulanAudio { mel, mel_mean, mel_deviation, network, head } = audio;
         let network = if is_planned {
             let arithmetic = arithmetic.for_width(config.audio_network.conformer.hidden_size);
-            AudioNetwork::Plan(MelConformerPlan::new(network, &config.audio_network, arithmetic))
+            AudioNetwork::Plan(Box::new(MelConformerPlan::new(network, &config.audio_network, arithmetic)))
         } else {
-            AudioNetwork::Module(network)
+            AudioNetwork::Module(Box::new(network))
         };
         let statistics = (mel_mean, mel_deviation);
         let audio = MulanAudioEncoder {
@@ -93,9 +93,9 @@ pub struct MulanAudioEncoder {
 /// MuQ without its head.
 enum AudioNetwork {
     /// On the processor.
-    Plan(MelConformerPlan),
+    Plan(Box<MelConformerPlan>),
     /// On other devices.
-    Module(MelConformer),
+    Module(Box<MelConformer>),
 }
 
 impl MulanAudioEncoder {

@@ -2,8 +2,8 @@
 //!
 //! A plan is made of a Burn module, which stays the definition of the network and what other devices and training use. It
 //! takes the module apart and packs every weight in the order that the kernels of [`solfa_kernels`] read, so that memory
-//! holds the weights once; a pass then works on one clip as `[frames, channels]` and asks for no memory but that of its
-//! results. `ARCHITECTURE.md` says what was measured before this was chosen over operations inside Burn.
+//! holds the weights once; a pass then works on one clip as `[frames, channels]`, in borrowed memory: after the first
+//! one, nothing large is asked for but the results. `ARCHITECTURE.md` says what was measured before this was chosen over operations inside Burn.
 //!
 //! This module must not know: files, clips' sample rates, batches.
 
