@@ -4,7 +4,7 @@
 //! into a function for which the compiler may use that set's instructions.
 #![allow(unsafe_code, reason = "vector instructions of the processor: see the SAFETY comments")]
 
-use crate::InstructionSet;
+use crate::instruction_set::InstructionSet;
 
 /// A vector type and what can be done with it.
 ///

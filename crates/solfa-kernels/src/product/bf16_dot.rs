@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 use super::operand::OperandFormat;
 use super::packed::Format;
 use super::{Kernel, LINE_BYTES, PANEL_COLUMNS, Strip, prefetch};
-use crate::InstructionSet;
+use crate::instruction_set::InstructionSet;
 
 const ROWS: usize = 14;
 
