@@ -97,7 +97,7 @@ fn numbers(len: usize) -> Vec<f32> {
 /// The machine's limit.
 #[divan::bench(args = with_arithmetics(&[[]]))]
 fn peak(bencher: Bencher<'_, '_>, case: &Case<Arithmetic, [usize; 0]>) {
-    const STEPS: usize = 100_000;
+    const STEPS: usize = 20_000;
     let operations = multiply_in_registers(case.way, STEPS);
     bencher.counter(ItemsCount::new(operations as usize)).bench_local(|| multiply_in_registers(case.way, STEPS));
 }

@@ -10,13 +10,14 @@ use crate::instruction_set::InstructionSet;
 use crate::product::{Arithmetic, Precision};
 use crate::simd::{Operation, Simd, dispatch};
 
-/// How long a run must take for its beginning and its end not to count.
-const RUN_TIME: Duration = Duration::from_millis(2);
+/// How long a run must take for its beginning and its end not to count. The shorter it is, the more often nothing else runs
+/// meanwhile.
+const RUN_TIME: Duration = Duration::from_micros(500);
 /// Runs of which the best counts.
-const NUM_RUNS: usize = 5;
+const NUM_RUNS: usize = 20;
 
-/// Operations a second that all threads of the current pool reach together, as the best of a few runs of a few
-/// milliseconds. A multiplication and an addition are two operations.
+/// Operations a second that all threads of the current pool reach together, as the best of some runs of half a
+/// millisecond. A multiplication and an addition are two operations.
 ///
 /// What multiplies is what [kernels](crate::product) multiply with: matrix tiles where the arithmetic is theirs, dot
 /// products of bfloat16 pairs where those are fast, fused multiply-add of single precision elsewhere, and for
@@ -28,7 +29,7 @@ pub fn peak_flops(arithmetic: Arithmetic) -> f64 {
         let operations = multiply_in_registers(arithmetic, num_steps);
         (start.elapsed(), operations)
     };
-    let mut num_steps = 1 << 10;
+    let mut num_steps = 1 << 8;
     while timed(num_steps).0 < RUN_TIME {
         num_steps *= 2;
     }
@@ -61,8 +62,11 @@ fn on_this_thread(arithmetic: Arithmetic, num_steps: usize) -> f64 {
     }
 }
 
-/// Steps of a multiplication and an addition for each of some vectors, which do not wait for each other. The output is
-/// the number of operations.
+/// Rounds of a step, so that steps of vectors and of tiles take about as long.
+const ROUNDS: usize = 8;
+
+/// Steps of [`ROUNDS`] multiplications and additions for each of some vectors, which do not wait for each other. The output
+/// is the number of operations.
 struct MultiplyAdd<const VECTORS: usize> {
     num_steps: usize,
 }
@@ -72,21 +76,33 @@ impl<const VECTORS: usize> Operation for MultiplyAdd<VECTORS> {
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) -> f64 {
-        // SAFETY: the instructions are those that `dispatch` was asked for; nothing is read or written.
+        /// Lanes of the longest vector that there is.
+        const MOST_LANES: usize = 16;
+        // The compiler makes plain vectors of what is loaded and stored, and knows nothing of what these hold.
+        let constants = black_box([[0.5; MOST_LANES], [1.0; MOST_LANES]]);
+        let mut numbers = black_box([[3.0; MOST_LANES]; VECTORS]);
+        // SAFETY: the instructions are those that `dispatch` was asked for, and every array holds a vector.
         unsafe {
-            let (factor, addend) = (S::splat(black_box(0.5)), S::splat(black_box(1.0)));
-            // Equal vectors would be calculated once.
-            let mut values: [S::Vector; VECTORS] = std::array::from_fn(|number| S::splat(black_box(number as f32)));
+            let [factor, addend] = [S::load(constants[0].as_ptr()), S::load(constants[1].as_ptr())];
+            let mut values = [factor; VECTORS];
+            for (value, numbers) in values.iter_mut().zip(&numbers) {
+                *value = S::load(numbers.as_ptr());
+            }
             for _ in 0..self.num_steps {
-                for value in &mut values {
-                    *value = S::mul_add(*value, factor, addend);
+                for _ in 0..ROUNDS {
+                    let mut vector = 0;
+                    while vector < VECTORS {
+                        values[vector] = S::mul_add(values[vector], factor, addend);
+                        vector += 1;
+                    }
                 }
             }
-            for value in values {
-                black_box(S::sum(value));
+            for (&value, numbers) in values.iter().zip(&mut numbers) {
+                S::store(numbers.as_mut_ptr(), value);
             }
         }
-        (2 * VECTORS * S::LANES * self.num_steps) as f64
+        black_box(numbers);
+        (2 * ROUNDS * VECTORS * S::LANES * self.num_steps) as f64
     }
 }
 
@@ -96,6 +112,7 @@ mod x86 {
     use std::arch::x86_64::*;
     use std::hint::black_box;
 
+    use super::ROUNDS;
     use crate::product::{Arithmetic, ConfiguredTiles};
 
     /// The bits of two bfloat16 of 1/128.
@@ -113,14 +130,16 @@ mod x86 {
         let pairs: __m512bh = unsafe { std::mem::transmute(pairs) };
         let mut sums: [__m512; VECTORS] = std::array::from_fn(|number| _mm512_set1_ps(black_box(number as f32)));
         for _ in 0..num_steps {
-            for sum in &mut sums {
-                *sum = _mm512_dpbf16_ps(*sum, pairs, pairs);
+            for _ in 0..ROUNDS {
+                for sum in &mut sums {
+                    *sum = _mm512_dpbf16_ps(*sum, pairs, pairs);
+                }
             }
         }
         for sum in sums {
             black_box(_mm512_reduce_add_ps(sum));
         }
-        (4 * 16 * VECTORS * num_steps) as f64
+        (4 * 16 * ROUNDS * VECTORS * num_steps) as f64
     }
 
     /// Steps of four products of tiles; gives the number of operations, of bfloat16.
