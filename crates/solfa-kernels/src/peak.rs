@@ -112,7 +112,7 @@ mod x86 {
     use std::arch::x86_64::*;
     use std::hint::black_box;
 
-    use super::ROUNDS;
+    use crate::peak::ROUNDS;
     use crate::product::{Arithmetic, ConfiguredTiles};
 
     /// The bits of two bfloat16 of 1/128.

@@ -293,7 +293,7 @@ pub(crate) use x86::{Avx2, Avx512};
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Operation, Simd};
+    use crate::simd::{Operation, Simd};
 
     /// Eight numbers.
     #[derive(Clone, Copy)]

@@ -62,10 +62,10 @@ fn a_wrong_command_line_is_2_and_says_what_would_be_right() {
         ("tokens song.wav --model mel", "hand-made features cannot do this"),
         ("bench song.wav --passes 0", "expected a number from 1"),
         ("bench", "<FILE>"),
-        ("bench song.wav --kernels", "'--kernels' cannot be used with"),
-        ("bench --kernels --model mel", "'--kernels' cannot be used with"),
-        ("bench --kernels --device cpu", "'--kernels' cannot be used with"),
-        ("bench --kernels --passes 3", "'--kernels' cannot be used with"),
+        ("bench song.wav --kernels", "cannot be used with"),
+        ("bench --kernels --model mel", "cannot be used with"),
+        ("bench --kernels --device cpu", "cannot be used with"),
+        ("bench --kernels --passes 3", "cannot be used with"),
         ("completions tcsh", "bash"),
     ] {
         let result = workplace.solfa(arguments).assert();
