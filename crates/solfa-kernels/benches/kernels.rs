@@ -74,13 +74,13 @@ impl Name for ConvolutionShape {
     }
 }
 
-/// Every available way of multiplying, the plainest first, with every shape.
+/// Every available way of multiplying, with every shape.
 fn with_arithmetics<Shape: Copy>(shapes: &[Shape]) -> Vec<Case<Arithmetic, Shape>> {
     let ways = sets().flat_map(|set| Precision::ALL.map(|precision| Arithmetic::with_instructions(set, precision)));
     ways.flat_map(|way| shapes.iter().map(move |&shape| Case { way, shape })).collect()
 }
 
-/// Every available set of instructions, the plainest first, with every shape.
+/// Every available set of instructions, with every shape.
 fn with_sets<Shape: Copy>(shapes: &[Shape]) -> Vec<Case<InstructionSet, Shape>> {
     sets().flat_map(|way| shapes.iter().map(move |&shape| Case { way, shape })).collect()
 }
