@@ -38,7 +38,7 @@ pub(crate) enum Command {
     Models(JsonArguments),
     /// Show what this machine and this program can do
     Doctor(DoctorArguments),
-    /// Measure how fast a model runs here
+    /// Measure how fast a model runs here, or the kernels that it is made of
     Bench(BenchArguments),
     /// Print shell completions
     #[command(after_help = "Example:\n  solfa completions bash > ~/.local/share/bash-completion/completions/solfa")]
@@ -292,14 +292,24 @@ pub(crate) struct TokensArguments {
 const BENCH_EXAMPLES: &str = "\
 Examples:
   solfa bench --model muq-large-msd-iter song.wav --json
-  solfa bench --model muq-large-msd-iter --threads 1 song.wav     on one core";
+  solfa bench --model muq-large-msd-iter --threads 1 song.wav     on one core
+  solfa bench --kernels --dtype bf16                              no model: how near to the machine's limit";
+
+/// What says how a model is measured, and nothing about kernels.
+const OF_MODELS: [&str; 10] =
+    ["input", "model", "device", "layers", "window", "hop", "tail", "resampler", "passes", "no_warm_up"];
 
 #[derive(Debug, Args)]
 #[command(after_help = BENCH_EXAMPLES)]
 pub(crate) struct BenchArguments {
     /// The recording; it is decoded before the clock starts
-    #[arg(value_name = "FILE")]
-    pub(crate) input: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "kernels")]
+    pub(crate) input: Option<PathBuf>,
+
+    /// Measure the parts that models are made of (matrix products, convolutions, attention, norms), each beside what
+    /// this machine can calculate at best, instead of a model. SOLFA_INSTRUCTIONS keeps to plainer instructions
+    #[arg(long, conflicts_with_all = OF_MODELS)]
+    pub(crate) kernels: bool,
 
     #[command(flatten)]
     pub(crate) model: ModelArguments,

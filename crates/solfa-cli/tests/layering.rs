@@ -29,7 +29,26 @@ enum Environment {
     Only(&'static [&'static str]),
 }
 
-const WORKSPACE: [Layers; 5] = [
+const WORKSPACE: [Layers; 6] = [
+    Layers {
+        name: "solfa-kernels",
+        crates: &[],
+        never: &["burn", "tokio", "clap", "anyhow"],
+        modules: &[
+            "instruction_set",
+            "memory",
+            "simd",
+            "product",
+            "elementwise",
+            "norm",
+            "depthwise",
+            "convolution",
+            "attention",
+            "peak",
+        ],
+        environment: Environment::Only(&[]),
+        confined: &[("libc", "instruction_set"), ("memmap2", "memory")],
+    },
     Layers {
         name: "solfa-signal",
         crates: &[],
@@ -41,9 +60,9 @@ const WORKSPACE: [Layers; 5] = [
     },
     Layers {
         name: "solfa-learn",
-        crates: &["solfa-signal"],
+        crates: &["solfa-kernels", "solfa-signal"],
         never: &["tokio", "clap", "anyhow"],
-        modules: &["device", "model", "targets", "checkpoint", "embed"],
+        modules: &["device", "model", "plan", "targets", "checkpoint", "embed"],
         environment: Environment::Only(&[]),
         confined: &[
             ("pytorch_reader", "checkpoint"),
@@ -82,7 +101,7 @@ const WORKSPACE: [Layers; 5] = [
     },
     Layers {
         name: "solfa-cli",
-        crates: &["solfa-signal", "solfa-hub", "solfa-learn", "solfa-eval"],
+        crates: &["solfa-kernels", "solfa-signal", "solfa-hub", "solfa-learn", "solfa-eval"],
         never: &["burn", "tokio"],
         modules: &["terminal", "arguments", "inputs", "encoders", "commands"],
         environment: Environment::Free,
@@ -148,6 +167,9 @@ fn violations_are_rejected() {
         wrong_uses(layers, &source).len()
     };
     for (name, module, text) in [
+        ("solfa-kernels", "product::fma", "use crate::elementwise::activate;"),
+        ("solfa-kernels", "norm", "use crate::InstructionSet;"),
+        ("solfa-learn", "model", "use crate::plan::MelConformerPlan;"),
         ("solfa-learn", "model::attention", "use crate::embed::NetworkEncoder;"),
         ("solfa-learn", "model::attention", "use super::super::targets;"),
         ("solfa-learn", "device", "pub(crate) use super::model;"),
@@ -190,7 +212,7 @@ fn violations_are_rejected() {
                     [dev-dependencies]\nclap = \"4\"\n[target.'cfg(unix)'.dependencies]\ntokio = \"1\"\n\
                     [dependencies.anyhow]\nversion = \"1\"\n";
     let found = dependencies(manifest);
-    assert_eq!(wrong_dependencies(&WORKSPACE[2], &found), ["solfa-learn", "burn", "tokio", "anyhow"]);
+    assert_eq!(wrong_dependencies(&WORKSPACE[3], &found), ["solfa-learn", "burn", "tokio", "anyhow"]);
 }
 
 /// One source file.

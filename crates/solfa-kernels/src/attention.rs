@@ -10,9 +10,8 @@ use std::f32::consts::LOG2_E;
 
 use rayon::prelude::*;
 
-use crate::Arithmetic;
 use crate::memory::borrow;
-use crate::product::{LeftLayout, PANEL_COLUMNS, PanelProduct, extent, store_operand};
+use crate::product::{Arithmetic, LeftLayout, PANEL_COLUMNS, PanelProduct, extent, store_operand};
 use crate::simd::{Operation, Simd, dispatch, exp2, store_count};
 
 /// Queries of a task, about: enough to be worth a task, and few enough that many threads have work.

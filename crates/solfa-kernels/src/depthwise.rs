@@ -4,8 +4,8 @@
 
 use rayon::prelude::*;
 
-use crate::InstructionSet;
 use crate::elementwise::{check_activation, with_activation};
+use crate::instruction_set::InstructionSet;
 use crate::product::Activation;
 use crate::simd::{Function, Operation, Simd, dispatch, load_count, store_count};
 

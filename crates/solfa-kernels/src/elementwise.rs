@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use crate::InstructionSet;
+use crate::instruction_set::InstructionSet;
 use crate::product::Activation;
 use crate::simd::{Function, Operation, Simd, dispatch, load_count, store_count};
 

@@ -11,6 +11,7 @@
 //! | [`elementwise`] | activations, scaled sums, rotary positions |
 //! | [`norm`] | layer norm, and the norm of channels over time |
 //! | [`depthwise`] | convolutions of every channel on its own |
+//! | [`peak`] | what the machine could do at best, to measure all of these by |
 //!
 //! Every kernel is chosen at run time for the [`InstructionSet`] of the processor, and every one has a plain version that
 //! any processor runs. `unsafe` stands here and nowhere else in the project's arithmetic: what a public function is given
@@ -25,6 +26,7 @@ pub mod elementwise;
 mod instruction_set;
 pub mod memory;
 pub mod norm;
+pub mod peak;
 pub mod product;
 mod simd;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! into a function for which the compiler may use that set's instructions.
 #![allow(unsafe_code, reason = "vector instructions of the processor: see the SAFETY comments")]
 
-use crate::InstructionSet;
+use crate::instruction_set::InstructionSet;
 
 /// A vector type and what can be done with it.
 ///
@@ -293,7 +293,7 @@ pub(crate) use x86::{Avx2, Avx512};
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Operation, Simd};
+    use crate::simd::{Operation, Simd};
 
     /// Eight numbers.
     #[derive(Clone, Copy)]

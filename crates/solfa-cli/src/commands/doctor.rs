@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde::Serialize;
+use solfa_kernels::{InstructionSet, Precision};
 use solfa_learn::device::DeviceChoice;
 use solfa_signal::audio::find_ffmpeg;
 
 use crate::arguments::DoctorArguments;
-use crate::encoders::LazyHub;
+use crate::encoders::{self, LazyHub};
 use crate::terminal::{self, Outcome};
 
 #[derive(Serialize)]
@@ -18,6 +19,10 @@ struct Diagnosis {
     cores: usize,
     threads: usize,
     cpu_features: Vec<&'static str>,
+    /// What networks on the CPU compute with.
+    instructions: &'static str,
+    /// What they could compute with, the plainest first.
+    available_instructions: Vec<&'static str>,
     devices: Vec<DeviceState>,
     ffmpeg: Option<Ffmpeg>,
     hub: HubState,
@@ -51,12 +56,15 @@ struct HubState {
 }
 
 pub(crate) fn run(arguments: &DoctorArguments) -> anyhow::Result<Outcome> {
+    let available = InstructionSet::ALL.into_iter().filter(|set| set.is_available());
     let diagnosis = Diagnosis {
         version: env!("CARGO_PKG_VERSION"),
         system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         threads: rayon::current_num_threads(),
         cpu_features: cpu_features(),
+        instructions: encoders::arithmetic(Precision::F32)?.instruction_set().name(),
+        available_instructions: available.map(InstructionSet::name).collect(),
         devices: DeviceChoice::ALL.into_iter().map(device_state).collect(),
         ffmpeg: find_ffmpeg().map(|path| Ffmpeg { version: ffmpeg_version(&path), path }),
         hub: hub_state(),
@@ -66,27 +74,30 @@ pub(crate) fn run(arguments: &DoctorArguments) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let mut lines = vec![
-        format!("solfa      {}", diagnosis.version),
-        format!("system     {}, {} cores, {} threads used", diagnosis.system, diagnosis.cores, diagnosis.threads),
+        format!("solfa         {}", diagnosis.version),
+        format!("system        {}, {} cores, {} threads used", diagnosis.system, diagnosis.cores, diagnosis.threads),
         format!(
-            "cpu        {}",
+            "cpu           {}",
             if diagnosis.cpu_features.is_empty() {
                 "no vector features known".into()
             } else {
                 diagnosis.cpu_features.join(", ")
             }
         ),
+        instructions(&diagnosis),
     ];
     for DeviceState { device, usable, reason } in &diagnosis.devices {
         let state = if *usable { "usable" } else { "not usable" };
         lines.push(format!(
-            "device     {device}: {state}{}",
+            "device        {device}: {state}{}",
             reason.as_ref().map_or(String::new(), |reason| format!(" ({reason})"))
         ));
     }
     lines.push(match &diagnosis.ffmpeg {
-        Some(ffmpeg) => format!("ffmpeg     {}, {}", ffmpeg.path.display(), ffmpeg.version),
-        None => "ffmpeg     not found on the PATH: Opus, HE-AAC, WMA and the sound of videos cannot be decoded".into(),
+        Some(ffmpeg) => format!("ffmpeg        {}, {}", ffmpeg.path.display(), ffmpeg.version),
+        None => {
+            "ffmpeg        not found on the PATH: Opus, HE-AAC, WMA and the sound of videos cannot be decoded".into()
+        }
     });
     let HubState { endpoint, cache_folder, has_token, is_offline, fault } = &diagnosis.hub;
     lines.push(match (endpoint, cache_folder, fault) {
@@ -94,12 +105,19 @@ pub(crate) fn run(arguments: &DoctorArguments) -> anyhow::Result<Outcome> {
             let state = if cache_folder.is_dir() { "exists" } else { "does not exist yet" };
             let token = if *has_token { "with a token" } else { "without a token" };
             let offline = if *is_offline { ", offline (HF_HUB_OFFLINE)" } else { "" };
-            format!("hub        {endpoint} {token}{offline}\ncache      {}: {state}", cache_folder.display())
+            format!("hub           {endpoint} {token}{offline}\ncache         {}: {state}", cache_folder.display())
         }
-        (_, _, fault) => format!("hub        not usable ({})", fault.as_deref().unwrap_or("not set up")),
+        (_, _, fault) => format!("hub           not usable ({})", fault.as_deref().unwrap_or("not set up")),
     });
     terminal::print_line(&lines.join("\n"))?;
     Ok(Outcome::Done)
+}
+
+/// The instructions that are used, and what there is to choose from.
+fn instructions(diagnosis: &Diagnosis) -> String {
+    let Diagnosis { instructions, available_instructions: available, .. } = diagnosis;
+    let place = if available.last() == Some(instructions) { "best" } else { "one" };
+    format!("instructions  {instructions} ({place} of {})", available.join(", "))
 }
 
 fn device_state(choice: DeviceChoice) -> DeviceState {

@@ -4,6 +4,8 @@ use std::process::Stdio;
 
 use predicates::prelude::*;
 use predicates::str::contains;
+use serde_json::Value;
+use solfa_kernels::InstructionSet;
 
 use crate::common::{Workplace, fixture, json_lines, tiny_muq};
 
@@ -59,6 +61,11 @@ fn a_wrong_command_line_is_2_and_says_what_would_be_right() {
         ("tokens song.wav", "--model"),
         ("tokens song.wav --model mel", "hand-made features cannot do this"),
         ("bench song.wav --passes 0", "expected a number from 1"),
+        ("bench", "<FILE>"),
+        ("bench song.wav --kernels", "cannot be used with"),
+        ("bench --kernels --model mel", "cannot be used with"),
+        ("bench --kernels --device cpu", "cannot be used with"),
+        ("bench --kernels --passes 3", "cannot be used with"),
         ("completions tcsh", "bash"),
     ] {
         let result = workplace.solfa(arguments).assert();
@@ -204,4 +211,29 @@ fn help_and_completions_and_lists() {
     workplace.solfa("models").assert().success().stdout(contains("CC-BY-NC-4.0 (nc)").and(contains("built in")));
     let doctor = json_lines(&workplace.solfa("doctor --json").output().unwrap().stdout);
     assert_eq!(doctor[0]["devices"][0], serde_json::json!({"device": "cpu", "usable": true}));
+}
+
+#[test]
+fn the_doctor_says_which_instructions_are_used() {
+    let workplace = Workplace::new();
+    let doctor = |instructions: Option<&str>, arguments: &str| {
+        let mut command = workplace.solfa(&format!("doctor {arguments}"));
+        command.env_remove("SOLFA_INSTRUCTIONS");
+        instructions.map(|name| command.env("SOLFA_INSTRUCTIONS", name));
+        command.assert()
+    };
+    let best = InstructionSet::best().name();
+    let of_best = &json_lines(&doctor(None, "--json").success().get_output().stdout)[0];
+    let available: Vec<&str> =
+        of_best["available_instructions"].as_array().unwrap().iter().flat_map(Value::as_str).collect();
+    assert_eq!((&of_best["instructions"], available[0]), (&best.into(), "plain"));
+    assert_eq!(available.last(), Some(&best));
+    let line = format!("instructions  {best} (best of {})\n", available.join(", "));
+    doctor(None, "").success().stdout(contains(line));
+    let of_plain = &json_lines(&doctor(Some("plain"), "--json").success().get_output().stdout)[0];
+    assert_eq!(
+        (&of_plain["instructions"], &of_plain["available_instructions"]),
+        (&"plain".into(), &of_best["available_instructions"])
+    );
+    doctor(Some("sse9"), "").code(2).stderr(contains("`sse9` is not a set of instructions"));
 }

@@ -1,6 +1,7 @@
 //! What is written.
 
 use serde_json::Value;
+use solfa_kernels::InstructionSet;
 
 use crate::common::{Stored, Workplace, floats, json_lines, tiny_muq};
 
@@ -204,5 +205,50 @@ fn a_benchmark_measures() {
     assert!((number("realtime_factor") - realtime).abs() < 1e-6 * realtime);
     if cfg!(target_os = "linux") {
         assert!(number("peak_rss_bytes") > 1e6);
+    }
+}
+
+#[test]
+fn a_benchmark_of_kernels_measures_each_beside_the_limit() {
+    let workplace = Workplace::new();
+    let kernels = |instructions: &str, arguments: &str| {
+        let mut command = workplace.solfa(&format!("bench --kernels {arguments}"));
+        command.env("SOLFA_INSTRUCTIONS", instructions).assert().success().get_output().stdout.clone()
+    };
+    let best = InstructionSet::best().name();
+    let lines = json_lines(&kernels(best, "--json --dtype bf16 --threads 2"));
+    for line in &lines {
+        let number = |field: &str| line[field].as_f64().unwrap_or_else(|| panic!("{field} of {line}"));
+        for field in ["seconds", "gflops", "limit_gflops", "share"] {
+            assert!(number(field) > 0.0 && number(field).is_finite(), "{field} of {line}");
+        }
+        assert!((number("share") * number("limit_gflops") - number("gflops")).abs() < 1e-6 * number("gflops"));
+        assert_eq!(line["threads"], 2);
+    }
+    let named = |name: &str| lines.iter().filter(|line| line["kernel"] == name).collect::<Vec<_>>();
+    let counts = [
+        ("product", 4),
+        ("convolution 3x3", 3),
+        ("attention", 2),
+        ("depthwise", 1),
+        ("layer norm", 1),
+        ("channel norm", 1),
+        ("gelu", 1),
+        ("silu", 1),
+    ];
+    assert_eq!(counts.iter().map(|(_, count)| count).sum::<usize>(), lines.len());
+    for (name, count) in counts {
+        assert_eq!(named(name).len(), count, "{name}");
+    }
+    for (field, expected) in [("shape", "750x1024x4096"), ("dtype", "bf16"), ("instructions", best)] {
+        assert_eq!(named("product")[0][field], expected);
+    }
+    // What multiplies no matrices has vectors of single precision.
+    assert_eq!(named("layer norm")[0]["dtype"], "f32");
+    if InstructionSet::Avx2.is_available() {
+        let table = String::from_utf8(kernels("avx2", "")).unwrap();
+        let rows = table.lines().filter(|line| line.contains(" avx2 ") && line.contains(" f32 "));
+        assert_eq!(rows.count(), lines.len(), "{table}");
+        assert!(table.contains("GFLOP/s") && table.contains("256x128, 1 to 512, stride 2"), "{table}");
     }
 }

@@ -15,7 +15,7 @@ mod tiles;
 use self::algorithm::{Polyphase, Winograd};
 use self::single::SingleInput;
 use self::tiles::Transformed;
-use crate::InstructionSet;
+use crate::instruction_set::InstructionSet;
 use crate::product::{self, Arithmetic, Epilogue, PackedMatrix, Placement, Precision, Windows, extent};
 
 /// Taps of a kernel over time, and over bands.

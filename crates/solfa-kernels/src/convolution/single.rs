@@ -6,8 +6,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::{Image, TAPS};
-use crate::InstructionSet;
 use crate::elementwise::with_activation;
+use crate::instruction_set::InstructionSet;
 use crate::memory::Buffer;
 use crate::product::{Epilogue, OutputPointer, Placement, even_parts};
 use crate::simd::{Function, Operation, Simd, dispatch};

@@ -8,7 +8,7 @@ use std::arch::asm;
 use super::operand::OperandFormat;
 use super::packed::Format;
 use super::{Kernel, LINE_BYTES, PANEL_COLUMNS, Strip, prefetch};
-use crate::InstructionSet;
+use crate::instruction_set::InstructionSet;
 
 /// Rows of a tile.
 const TILE_ROWS: usize = 16;

@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 use super::operand::OperandFormat;
 use super::packed::Format;
 use super::{Kernel, LINE_BYTES, PANEL_COLUMNS, Strip, prefetch};
-use crate::InstructionSet;
+use crate::instruction_set::InstructionSet;
 
 const ROWS: usize = 14;
 
@@ -55,7 +55,9 @@ unsafe fn strip<const ROWS: usize>(strip: &Strip) {
                 [as_bf16(_mm512_loadu_si512(right.cast())), as_bf16(_mm512_loadu_si512(right.add(16).cast()))];
             for (row, sums) in sums.iter_mut().enumerate() {
                 // A row may begin at any even address.
-                let pair = as_bf16(_mm512_set1_epi32(strip.left.add(row * strip.left_pitch + step * size_of::<i32>()).cast::<i32>().read_unaligned()));
+                let pair = as_bf16(_mm512_set1_epi32(
+                    strip.left.add(row * strip.left_pitch + step * size_of::<i32>()).cast::<i32>().read_unaligned(),
+                ));
                 for (sum, &weights) in sums.iter_mut().zip(&weights) {
                     *sum = _mm512_dpbf16_ps(*sum, pair, weights);
                 }

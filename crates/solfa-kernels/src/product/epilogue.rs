@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "vector code on pointers: see the SAFETY comments")]
 
 use super::{PANEL_COLUMNS, PackedMatrix};
-use crate::InstructionSet;
+use crate::instruction_set::InstructionSet;
 use crate::simd::{Function, Gelu, Identity, Operation, Relu, Silu, Simd, dispatch, load_count, sigmoid, store_count};
 
 /// A function of every value of a product.

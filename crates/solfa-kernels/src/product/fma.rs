@@ -4,7 +4,7 @@
 use super::operand::OperandFormat;
 use super::packed::Format;
 use super::{Kernel, LINE_BYTES, PANEL_COLUMNS, Precision, Strip, prefetch};
-use crate::InstructionSet;
+use crate::instruction_set::InstructionSet;
 use crate::simd::{Plain, Simd};
 
 /// Rows of a strip: so many that their sums fill the registers.

@@ -34,7 +34,7 @@ use std::str::FromStr;
 use rayon::prelude::*;
 
 use self::operand::{Operand, OperandView};
-use crate::InstructionSet;
+use crate::instruction_set::InstructionSet;
 use crate::memory::borrow;
 
 /// Columns of a panel, and of what a kernel multiplies at a time.
@@ -581,13 +581,18 @@ pub(crate) fn prefetch(address: *const u8) {
 }
 
 /// Matrix tiles are configured while this lives, for a kernel that uses them.
-struct ConfiguredTiles {
+pub(crate) struct ConfiguredTiles {
     is_configured: bool,
     /// Keeps it on its thread.
     _not_send: PhantomData<*const ()>,
 }
 
 impl ConfiguredTiles {
+    /// For what an arithmetic multiplies with.
+    pub(crate) fn of(arithmetic: Arithmetic) -> Self {
+        Self::new(&arithmetic.kernel())
+    }
+
     fn new(kernel: &Kernel) -> Self {
         let is_configured = kernel.uses_tiles;
         #[cfg(target_arch = "x86_64")]

@@ -4,7 +4,7 @@
 use super::operand::OperandFormat;
 use super::packed::Format;
 use super::{Arithmetic, ConfiguredTiles, Kernel, PANEL_COLUMNS, Strip, extent, strips_of};
-use crate::InstructionSet;
+use crate::instruction_set::InstructionSet;
 use crate::simd::{Operation, Simd, dispatch, load_count};
 
 /// Multiplies strips of rows with panels of columns, both in borrowed memory.

@@ -1,5 +1,8 @@
 //! `solfa bench`.
 
+mod kernels;
+
+use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -28,13 +31,21 @@ struct Measured {
 }
 
 pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<Outcome> {
+    match &arguments.input {
+        Some(input) => measure_model(arguments, input),
+        // One of them is there: the command line says so.
+        None => kernels::run(arguments),
+    }
+}
+
+fn measure_model(arguments: &BenchArguments, input: &Path) -> anyhow::Result<Outcome> {
     let named = encoders::open(&arguments.model, None)?;
     let spec = named.encoder.spec();
     let windows = &arguments.windows;
     let plan = windows.plan(spec)?;
     let layers = arguments.layers.resolve(spec.layers.len()).map_err(|error| UsageError(error.to_string()))?;
-    let path = arguments.input.to_string_lossy();
-    let waveform = audio::read(&arguments.input)
+    let path = input.to_string_lossy();
+    let waveform = audio::read(input)
         .and_then(|waveform| resample(&waveform, spec.sample_rate, windows.resampler))
         .map_err(|error| terminal::about(&path, error.into()))?;
     let (audio_seconds, num_samples) = (waveform.seconds(), waveform.num_samples() as u64);
