@@ -74,7 +74,7 @@ fn fields_of_every_family_that_are_not_understood() {
             (json!({"conv_dim": 16}), &["invalid type: integer `16`, expected a sequence"]),
             (json!({"conv_dim": [16, 16, 16, 0, 16, 16, 16]}), &["conv_dim: expected 1 to 65536, found 0"]),
             (json!({"conv_kernel": [10, 3]}), &["conv_kernel: expected 7 numbers, as in conv_dim, found 2"]),
-            (json!({"conv_kernel": [0, 3, 3, 3, 3, 2, 2]}), &["conv_kernel: expected 1 to 4096, found 0"]),
+            (json!({"conv_kernel": [0, 3, 3, 3, 3, 2, 2]}), &["conv_kernel: expected 1 to 128, found 0"]),
             (json!({"conv_stride": [5, 2]}), &["conv_stride: expected 7 numbers, as in conv_dim, found 2"]),
             (json!({"conv_stride": [5, 2, 0, 2, 2, 2, 2]}), &["conv_stride: expected 1 to 1048576, found 0"]),
             (
@@ -167,7 +167,7 @@ fn configurations_of_another_model() {
             json!({"num_hidden_layers": 256}),
             json!({"intermediate_size": 65_536}),
             json!({"conv_dim": vec![65_536; 7]}),
-            json!({"conv_kernel": vec![4096; 7]}),
+            json!({"conv_kernel": vec![128; 7]}),
             json!({"conv_dim": vec![16; 8], "conv_kernel": vec![3; 8], "conv_stride": [5, 2, 2, 2, 2, 2, 2, 1]}),
             json!({"num_conv_pos_embeddings": 64}),
             json!({"num_conv_pos_embedding_groups": 1}),
