@@ -13,6 +13,13 @@ Then, after `cargo build --release`:
     ~/.cache/solfa-peers/bin/python tools/bench/beside_pytorch.py --seconds 3600 --passes 1
     ~/.cache/solfa-peers/bin/python tools/bench/beside_pytorch.py --dtype bf16            # PyTorch under autocast
 
+Or, to compare numbers instead of times, PyTorch's hidden states in float32 of the same audio into a file, and then ours
+beside them:
+
+    ~/.cache/solfa-peers/bin/python tools/bench/beside_pytorch.py --model muq-large --outputs outputs.safetensors
+    cargo run --release -p solfa-learn --example compare_hidden_states -- ~/.cache/solfa-peers/muq-large \\
+        ~/.cache/solfa-peers/muq-large/30s.wav outputs.safetensors
+
 Both read the same checkpoint and the same audio, cut it into windows of 30 s, and keep all hidden states of a window
 until the next. Each runs in a process of its own, one after the other; the best of the passes after one to warm up counts
 (a single pass is measured without one). PyTorch runs on as many threads as there are cores, in float32
@@ -141,6 +148,20 @@ def run_torch(name, folder, audio, passes, dtype):
     }))
 
 
+def write_outputs(name, folder, audio, outputs):
+    """Every hidden state of the audio in one piece, as `hidden_0`, `hidden_1` and so on."""
+    import soundfile
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    model = build(name)
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    samples, _ = soundfile.read(audio, dtype="float32")
+    with torch.no_grad():
+        states = model(torch.tensor(samples)[None], output_hidden_states=True).hidden_states
+    save_file({f"hidden_{layer}": state.contiguous().clone() for layer, state in enumerate(states)}, outputs)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=SAMPLE_RATES, default="muq-large", help="whose size the checkpoint has")
@@ -150,6 +171,7 @@ def main():
     parser.add_argument("--folder", type=pathlib.Path, help="where the random checkpoint is made "
                         "[default: ~/.cache/solfa-peers/MODEL]")
     parser.add_argument("--solfa", default="target/release/solfa", help="the binary")
+    parser.add_argument("--outputs", type=pathlib.Path, help="write PyTorch's hidden states to this file, and stop")
     parser.add_argument("--torch-only", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     name = arguments.model
@@ -158,6 +180,8 @@ def main():
     if arguments.torch_only:
         return run_torch(name, arguments.folder, audio, arguments.passes, arguments.dtype)
     make(name, arguments.folder, arguments.seconds)
+    if arguments.outputs:
+        return write_outputs(name, arguments.folder, audio, arguments.outputs)
     torch_command = [sys.executable, __file__, "--torch-only", "--model", name, "--folder", str(arguments.folder),
                      "--seconds", str(arguments.seconds), "--passes", str(arguments.passes), "--dtype", arguments.dtype]
     solfa_command = [arguments.solfa, "bench", "--model", str(arguments.folder), str(audio), "--json",
