@@ -134,8 +134,8 @@ pub(crate) struct EmbedArguments {
     #[arg(long, value_parser = parse_format, value_name = "safetensors|npy|npz|parquet|jsonl")]
     pub(crate) format: Option<Format>,
 
-    /// Windows encoded together [default: the number of threads for hand-made features, 1 for a network on the CPU, 8 on a
-    /// graphics processor]. The result does not depend on it. A network on the CPU takes no more of them at once than have 30 s of sound together
+    /// Windows encoded together [default: the number of threads, 8 on a graphics processor]. The result does not depend
+    /// on it; a network on the CPU takes as many short windows at once as have 30 s together, each in a pass of its own
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_count)]
     pub(crate) batch: Option<usize>,
 

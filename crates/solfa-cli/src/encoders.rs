@@ -55,11 +55,14 @@ pub(crate) fn open(arguments: &ModelArguments, batch: Option<usize>) -> anyhow::
     Ok(NamedEncoder { name, encoder, batching })
 }
 
-/// Windows to encode in one call for a network: on a graphics processor those that make one pass, on the CPU one,
-/// unless more are asked for: with MERT's size and clips of 4 s, two at once on two cores took longer than one by one.
+/// Windows to encode in one call for a network: on a graphics processor those that make one pass, on the CPU as many as
+/// there are threads, where they are short.
 pub(crate) fn network_batching(device: DeviceChoice, spec: &EncoderSpec, batch: Option<usize>) -> Batching {
     match device {
-        DeviceChoice::Cpu => Batching::any_lengths(batch.unwrap_or(1), embed::samples_at_once(spec.sample_rate)),
+        DeviceChoice::Cpu => {
+            let clips = batch.unwrap_or_else(rayon::current_num_threads);
+            Batching::any_lengths(clips, embed::samples_at_once(spec.sample_rate))
+        }
         DeviceChoice::Vulkan | DeviceChoice::Cuda => Batching::equal_lengths(batch.unwrap_or(GRAPHICS_BATCH)),
     }
 }
