@@ -86,7 +86,7 @@ fn with_sets<Shape: Copy>(shapes: &[Shape]) -> Vec<Case<InstructionSet, Shape>> 
 }
 
 fn sets() -> impl Iterator<Item = InstructionSet> {
-    InstructionSet::ALL.into_iter().filter(|set| set.is_available())
+    InstructionSet::available()
 }
 
 /// Numbers from -1 to 1.

@@ -44,6 +44,11 @@ impl InstructionSet {
         self <= Self::best()
     }
 
+    /// Those whose kernels can run here, the plainest first.
+    pub fn available() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|set| set.is_available())
+    }
+
     /// The name in commands and reports.
     pub fn name(self) -> &'static str {
         match self {

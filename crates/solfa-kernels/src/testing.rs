@@ -5,7 +5,7 @@ use crate::{Arithmetic, InstructionSet, Precision};
 
 /// Every set of instructions that this machine has.
 pub(crate) fn instruction_sets() -> impl Iterator<Item = InstructionSet> {
-    InstructionSet::ALL.into_iter().filter(|set| set.is_available())
+    InstructionSet::available()
 }
 
 /// Every way of multiplying that this machine has.

@@ -19,7 +19,7 @@ use solfa_learn::device::DeviceChoice;
 use solfa_learn::embed;
 use solfa_signal::audio;
 use solfa_signal::encoder::LayerChoice;
-use solfa_signal::testing::compare;
+use solfa_signal::testing::{compare, cosine};
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -55,9 +55,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             return Err(format!("{name}: shape {:?}, not of width {}", outputs.shape(&name), frames.dim()).into());
         }
         let comparison = compare(frames.data(), &expected).map_err(|reason| format!("{name}: {reason}"))?;
-        let cosine = cosine(frames.data(), &expected);
+        let angle = cosine(frames.data(), &expected);
         println!(
-            "layer {:2}: {} x {}, largest difference {:.2e} of rms {:.4}, cosine {cosine:.6}",
+            "layer {:2}: {} x {}, largest difference {:.2e} of rms {:.4}, cosine {angle:.6}",
             layer.layer,
             frames.num_frames(),
             frames.dim(),
@@ -65,19 +65,11 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             comparison.expected_rms
         );
         worst = worst.max(comparison.relative());
-        lowest_cosine = lowest_cosine.min(cosine);
+        lowest_cosine = lowest_cosine.min(angle);
     }
     println!(
         "{precision}, {}: largest difference {worst:.2e} of rms (tolerance {tolerance:.1e}), lowest cosine {lowest_cosine:.6}",
         arithmetic.instruction_set().name()
     );
     Ok(if worst <= tolerance { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Of all values of a layer.
-fn cosine(found: &[f32], expected: &[f32]) -> f64 {
-    let product = |left: &[f32], right: &[f32]| -> f64 {
-        left.iter().zip(right).map(|(&left, &right)| f64::from(left) * f64::from(right)).sum()
-    };
-    product(found, expected) / (product(found, found) * product(expected, expected)).sqrt()
 }

@@ -16,6 +16,7 @@ use solfa_learn::embed;
 use solfa_signal::audio::{Resampler, Waveform};
 use solfa_signal::encoder::{Encoder, LayerBatch, LayerChoice};
 use solfa_signal::extract::open_recording;
+use solfa_signal::testing::cosine;
 use solfa_signal::windows::{Tail, WindowLength, WindowPlan, WindowStream};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -54,11 +55,4 @@ fn first_seconds(encoder: &dyn Encoder, sound: &str, seconds: f64) -> Result<Wav
     let plan = WindowPlan::new(encoder.spec(), WindowLength::Seconds(seconds), None, Tail::Overlap)?;
     let window = WindowStream::new(source, plan).next().ok_or("the recording is empty")??;
     Ok(window.waveform)
-}
-
-fn cosine(left: &[f32], right: &[f32]) -> f64 {
-    let product = |left: &[f32], right: &[f32]| -> f64 {
-        left.iter().zip(right).map(|(&left, &right)| f64::from(left) * f64::from(right)).sum()
-    };
-    product(left, right) / (product(left, left) * product(right, right)).sqrt()
 }

@@ -283,6 +283,20 @@ fn check_attention(encoder: &dyn Encoder, clip: &Waveform) {
     }
 }
 
+/// The cosine of the angle between two series of values.
+///
+/// # Panics
+/// If they have different lengths, or none.
+#[track_caller]
+pub fn cosine(left: &[f32], right: &[f32]) -> f64 {
+    assert_eq!(left.len(), right.len(), "numbers of values");
+    assert!(!left.is_empty(), "nothing to compare");
+    let product = |left: &[f32], right: &[f32]| -> f64 {
+        left.iter().zip(right).map(|(&left, &right)| f64::from(left) * f64::from(right)).sum()
+    };
+    product(left, right) / (product(left, left) * product(right, right)).sqrt()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

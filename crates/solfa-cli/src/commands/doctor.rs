@@ -56,7 +56,7 @@ struct HubState {
 }
 
 pub(crate) fn run(arguments: &DoctorArguments) -> anyhow::Result<Outcome> {
-    let available = InstructionSet::ALL.into_iter().filter(|set| set.is_available());
+    let available = InstructionSet::available();
     let diagnosis = Diagnosis {
         version: env!("CARGO_PKG_VERSION"),
         system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),

@@ -359,7 +359,7 @@ mod tests {
                 Way::Polyphase(_) => "polyphase",
             }
         };
-        for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+        for set in InstructionSet::available() {
             for precision in [Precision::F32, Precision::Bf16] {
                 let has_fast_bf16 = precision == Precision::Bf16 && set >= InstructionSet::Avx512Bf16;
                 let is_on_matrix_tiles = set == InstructionSet::Amx;

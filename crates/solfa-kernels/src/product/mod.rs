@@ -97,6 +97,11 @@ impl Arithmetic {
         Self { set: set.min(InstructionSet::best()), precision }
     }
 
+    /// Every way that this machine has in a precision, the one with the plainest instructions first.
+    pub fn available(precision: Precision) -> impl Iterator<Item = Self> {
+        InstructionSet::available().map(move |set| Self { set, precision })
+    }
+
     /// The same for a network of this width: where single precision is made of bfloat16 ([`Precision::F32`] on matrix
     /// tiles), a narrow network takes fused multiply-add instead. Its rounding is not averaged over many terms, and tiles
     /// gain it nothing.

@@ -81,9 +81,9 @@ impl PanelProduct {
         assert!(0 < rows && rows <= kernel.strip_rows, "a strip of {rows} rows");
         assert!(left.len() >= layout.num_bytes && layout.format == kernel.operand, "another left operand");
         let plane = layout.num_bytes - layout.low_offset;
-        assert!(start + kernel.strip_rows * layout.row_pitch <= plane || start + rows * layout.row_pitch <= plane);
+        assert!(start + rows * layout.row_pitch <= plane, "a strip beyond its operand");
         assert!(!kernel.uses_tiles || start + kernel.strip_rows * layout.row_pitch <= plane, "tiles read whole strips");
-        let value_bytes = if layout.format == OperandFormat::F32 { 4 } else { 2 };
+        let value_bytes = layout.format.value_bytes();
         assert!(inputs.next_multiple_of(kernel.step_inputs) * value_bytes <= layout.row_pitch, "{inputs} inputs");
         assert!(self.panel_bytes(inputs) <= panel.len(), "{inputs} inputs in {} bytes", panel.len());
         assert!(sums.len() >= kernel.strip_rows * PANEL_COLUMNS, "room for {} sums", sums.len());
@@ -179,7 +179,7 @@ impl PanelProduct {
             let operation = Convert { source, source_pitch, rows: columns, inputs, layout, left: &mut *scratch_bytes };
             dispatch(self.kernel.set, operation);
         }
-        let planes = if layout.low_offset > 0 { 2 } else { 1 };
+        let planes = layout.format.num_planes();
         for plane in scratch_bytes.chunks_exact_mut(layout.num_bytes / planes) {
             for (column, row) in plane.chunks_exact_mut(layout.row_pitch).enumerate() {
                 if column >= columns || leave_out.is_some_and(|leave_out| leave_out[column]) {
@@ -223,8 +223,7 @@ fn scratch_layout(packed: Format, inputs: usize) -> LeftLayout {
 
 /// So many rows of up to `inputs` inputs, padded to whole panels.
 fn row_layout(format: OperandFormat, rows: usize, inputs: usize) -> LeftLayout {
-    let value_bytes = if format == OperandFormat::F32 { 4 } else { 2 };
-    let row_pitch = ((inputs.next_multiple_of(PANEL_COLUMNS) * value_bytes).div_ceil(64) | 1) * 64;
+    let row_pitch = ((inputs.next_multiple_of(PANEL_COLUMNS) * format.value_bytes()).div_ceil(64) | 1) * 64;
     let plane = rows * row_pitch;
     let low_offset = if format == OperandFormat::SplitBf16 { plane } else { 0 };
     LeftLayout { format, row_pitch, low_offset, num_bytes: plane + low_offset }

@@ -45,10 +45,10 @@ mod tests {
     use super::*;
     use crate::device::test_device;
     use crate::model::ConformerConfig;
-    use crate::plan::testing::{arithmetics, cosine, disturbed, noise, noise_tensor, tolerance};
+    use crate::plan::testing::{disturbed, noise, noise_tensor, tolerance};
     use crate::plan::values;
     use solfa_kernels::Precision;
-    use solfa_signal::testing::{assert_close, assert_golden};
+    use solfa_signal::testing::{assert_close, assert_golden, cosine};
 
     const NUM_LAYERS: usize = 2;
 
@@ -100,7 +100,7 @@ mod tests {
         for (number, config) in variants().iter().enumerate() {
             for num_frames in [1, 2, 7, 121] {
                 let case = Case::new(config, num_frames);
-                for arithmetic in arithmetics(Precision::F32) {
+                for arithmetic in Arithmetic::available(Precision::F32) {
                     let found = case.found(config, arithmetic);
                     assert_eq!(found.len(), NUM_LAYERS + 1);
                     for (layer, (found, expected)) in found.iter().zip(&case.expected).enumerate() {
@@ -116,7 +116,7 @@ mod tests {
     fn stretches_of_time_leave_no_seam() {
         let config = &variants()[1];
         let case = Case::new(config, 1315);
-        for arithmetic in arithmetics(Precision::F32) {
+        for arithmetic in Arithmetic::available(Precision::F32) {
             let found = case.found(config, arithmetic);
             assert_eq!(found.len(), NUM_LAYERS + 1);
             for (found, expected) in found.iter().zip(&case.expected) {
@@ -131,7 +131,7 @@ mod tests {
         let narrow = variants()[1].clone();
         let config = MelConformerConfig { num_mels: 8, conv_channels: 128, time_strides: [2, 2], ..narrow };
         let case = Case::new(&config, 4 * 190);
-        for arithmetic in arithmetics(Precision::F32) {
+        for arithmetic in Arithmetic::available(Precision::F32) {
             let found = case.found(&config, arithmetic);
             assert_eq!(found.len(), NUM_LAYERS + 1);
             for (found, expected) in found.iter().zip(&case.expected) {
@@ -144,7 +144,7 @@ mod tests {
     fn bfloat16_points_the_same_way() {
         for (number, config) in variants().iter().enumerate() {
             let case = Case::new(config, 200);
-            for arithmetic in arithmetics(Precision::Bf16) {
+            for arithmetic in Arithmetic::available(Precision::Bf16) {
                 let found = case.found(config, arithmetic);
                 assert_eq!(found.len(), NUM_LAYERS + 1);
                 for (layer, (found, expected)) in found.iter().zip(&case.expected).enumerate() {
@@ -159,7 +159,7 @@ mod tests {
     fn who_looks_on_changes_nothing() {
         let config = &variants()[0];
         let case = Case::new(config, 90);
-        for arithmetic in arithmetics(Precision::F32) {
+        for arithmetic in Arithmetic::available(Precision::F32) {
             let plan = MelConformerPlan::new(case.network.clone(), config, arithmetic);
             let mut layers = Vec::new();
             let mut watch = |layer: usize, weights: Vec<f32>| {

@@ -104,15 +104,9 @@ impl FoldedBatchNorm {
 mod testing {
     use burn::module::{Module, ModuleMapper, Param};
     use burn::tensor::{Tensor, TensorData};
-    use solfa_kernels::{Arithmetic, InstructionSet, Precision};
+    use solfa_kernels::{Arithmetic, InstructionSet};
 
     use super::values;
-
-    /// Every set of instructions that this machine has.
-    pub(super) fn arithmetics(precision: Precision) -> Vec<Arithmetic> {
-        let sets = InstructionSet::ALL.into_iter().filter(|set| set.is_available());
-        sets.map(|set| Arithmetic::with_instructions(set, precision)).collect()
-    }
 
     /// What a network's numbers may be off by, as a share of their root mean square. Matrix tiles multiply with 16 bits of
     /// mantissa.
@@ -131,14 +125,6 @@ mod testing {
                 ((state >> 40) as f32 / (1 << 24) as f32 - 0.5) * 3.464
             })
             .collect()
-    }
-
-    pub(super) fn cosine(left: &[f32], right: &[f32]) -> f64 {
-        assert_eq!(left.len(), right.len());
-        let product = |left: &[f32], right: &[f32]| -> f64 {
-            left.iter().zip(right).map(|(&left, &right)| f64::from(left) * f64::from(right)).sum()
-        };
-        product(left, right) / (product(left, left) * product(right, right)).sqrt()
     }
 
     pub(super) fn noise_tensor<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {

@@ -129,7 +129,7 @@ impl GroupedConvolutionPlan {
 mod tests {
     use super::*;
     use crate::device::test_device;
-    use crate::plan::testing::{arithmetics, disturbed, noise, noise_tensor, tolerance};
+    use crate::plan::testing::{disturbed, noise, noise_tensor, tolerance};
     use burn::tensor::Tensor;
     use solfa_kernels::Precision;
     use solfa_signal::testing::assert_golden;
@@ -146,7 +146,7 @@ mod tests {
                 ("weight-normed", values(weight_normed.forward(input.clone()) + input.clone())),
                 ("stacked", values(stacked.forward(input.clone()) + input)),
             ];
-            for arithmetic in arithmetics(Precision::F32) {
+            for arithmetic in Arithmetic::available(Precision::F32) {
                 let plans = [
                     PositionsPlan::weight_normed(weight_normed.clone(), arithmetic),
                     PositionsPlan::stacked(stacked.clone(), dim, arithmetic),

@@ -274,7 +274,7 @@ mod tests {
     use super::*;
     use crate::device::test_device;
     use crate::model::{ConvolutionSize, FrontendNorm, WaveformFrontendConfig};
-    use crate::plan::testing::{arithmetics, disturbed, noise};
+    use crate::plan::testing::{disturbed, noise};
     use solfa_signal::testing::assert_golden;
 
     #[test]
@@ -288,7 +288,7 @@ mod tests {
             };
             let module = disturbed(WaveformFrontend::new(&config, &test_device()));
             let waveform = noise(3011, 1);
-            for arithmetic in arithmetics(Precision::F32).into_iter().chain(arithmetics(Precision::Bf16)) {
+            for arithmetic in Arithmetic::available(Precision::F32).chain(Arithmetic::available(Precision::Bf16)) {
                 let plan = FrontendPlan::new(module.clone(), arithmetic);
                 let whole = plan.in_stretches(&waveform, 1000).to_vec();
                 assert_eq!(whole.len(), config.num_frames(waveform.len()) * 7);
@@ -317,7 +317,7 @@ mod tests {
         assert!(variance < 1e-5, "the filter leaves {variance:e}");
         let deviation = (variance + CHANNEL_NORM_EPSILON).sqrt();
         let expected: Vec<f32> = filtered.iter().map(|value| (2.0 * (value - mean) / deviation + 6.0) as f32).collect();
-        for arithmetic in arithmetics(Precision::F32) {
+        for arithmetic in Arithmetic::available(Precision::F32) {
             let first =
                 Arithmetic::with_instructions(arithmetic.instruction_set().min(InstructionSet::Avx512), Precision::F32);
             let convolution = ChannelNormedConvolution {

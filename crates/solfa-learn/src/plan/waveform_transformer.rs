@@ -111,11 +111,11 @@ mod tests {
     use crate::model::{
         ConvolutionSize, FrontendNorm, NormPlacement, PositionalConvolutionConfig, WaveformFrontendConfig,
     };
-    use crate::plan::testing::{arithmetics, cosine, disturbed, noise, tolerance};
+    use crate::plan::testing::{disturbed, noise, tolerance};
     use crate::plan::values;
     use burn::tensor::{Tensor, TensorData};
     use solfa_kernels::Precision;
-    use solfa_signal::testing::{assert_close, assert_golden};
+    use solfa_signal::testing::{assert_close, assert_golden, cosine};
 
     const NUM_LAYERS: usize = 2;
 
@@ -231,7 +231,7 @@ mod tests {
                 let case = Case::new(config, num_frames);
                 let expected = case.expected(config);
                 assert_eq!(expected.len(), NUM_LAYERS + 1);
-                for arithmetic in arithmetics(Precision::F32) {
+                for arithmetic in Arithmetic::available(Precision::F32) {
                     let found = case.found(&case.plan(config, arithmetic), NUM_LAYERS);
                     assert_eq!(found.len(), expected.len());
                     for (layer, (found, expected)) in found.iter().zip(&expected).enumerate() {
@@ -248,7 +248,7 @@ mod tests {
         for (number, config) in variants().iter().enumerate() {
             let case = Case::new(config, 150);
             let expected = case.expected(config);
-            for arithmetic in arithmetics(Precision::Bf16) {
+            for arithmetic in Arithmetic::available(Precision::Bf16) {
                 let plan = case.plan(config, arithmetic);
                 assert!(plan.num_bytes() > 0);
                 let found = case.found(&plan, NUM_LAYERS);
@@ -266,7 +266,7 @@ mod tests {
         for config in &variants() {
             let case = Case::new(config, 23);
             let num_heads = config.transformer.num_heads;
-            for arithmetic in arithmetics(Precision::F32) {
+            for arithmetic in Arithmetic::available(Precision::F32) {
                 let plan = case.plan(config, arithmetic);
                 let mut layers = Vec::new();
                 let mut watch = |layer: usize, weights: Vec<f32>| {

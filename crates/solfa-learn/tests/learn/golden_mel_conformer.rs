@@ -1,8 +1,8 @@
 //! MuQ and MusicFM against their reference implementations; see `fixtures/golden/MANIFEST.md`.
 
-use crate::common::{arithmetics, clips, device, fixture, load, tensors};
+use crate::common::{clips, device, fixture, load, tensors};
 use burn::tensor::{Bool, Tensor, TensorData};
-use solfa_kernels::Precision;
+use solfa_kernels::{Arithmetic, Precision};
 use solfa_learn::embed::{NetworkEncoder, tokenize};
 use solfa_learn::model::MelConformer;
 use solfa_signal::audio::WaveformSource;
@@ -23,7 +23,7 @@ fn every_hidden_state_is_the_references() {
     for case in CASES {
         let folder = fixture("golden").join(case);
         check_hidden_states(case, "module", &NetworkEncoder::new(load(&folder), device(), 1));
-        for arithmetic in arithmetics(Precision::F32) {
+        for arithmetic in Arithmetic::available(Precision::F32) {
             let encoder = NetworkEncoder::new(load(&folder).into_plan(arithmetic), device(), 1);
             check_hidden_states(case, &format!("{arithmetic:?}"), &encoder);
         }

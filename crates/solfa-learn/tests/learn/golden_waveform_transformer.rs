@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use crate::common::{GoldenTensor, arithmetics, clips, device, fixture, tensors};
-use solfa_kernels::Precision;
+use crate::common::{GoldenTensor, clips, device, fixture, tensors};
+use solfa_kernels::{Arithmetic, Precision};
 use solfa_learn::checkpoint::{Checkpoint, LoadedModel, WaveformTransformerModel};
 use solfa_learn::embed::NetworkEncoder;
 use solfa_learn::model::WaveformTransformer;
@@ -30,7 +30,7 @@ fn load(case: &str) -> WaveformTransformerModel {
 /// The network itself, and its plans for every set of instructions that this machine has.
 fn candidates(case: &str) -> Vec<(String, Box<dyn Encoder>)> {
     let network: Box<dyn Encoder> = Box::new(NetworkEncoder::new(load(case), device(), 4));
-    let planned = arithmetics(Precision::F32).map(|arithmetic| {
+    let planned = Arithmetic::available(Precision::F32).map(|arithmetic| {
         let encoder: Box<dyn Encoder> = Box::new(NetworkEncoder::new(load(case).into_plan(arithmetic), device(), 4));
         (format!("{case}, {}", arithmetic.instruction_set().name()), encoder)
     });

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use safetensors::{Dtype, SafeTensors};
-use solfa_kernels::{Arithmetic, InstructionSet, Precision};
+use solfa_kernels::{Arithmetic, Precision};
 use solfa_learn::checkpoint::{Checkpoint, CheckpointError, LoadedModel, MelConformerModel};
 use solfa_learn::device::DeviceChoice;
 use solfa_signal::audio::Waveform;
@@ -77,12 +77,6 @@ pub(crate) fn assert_error<T>(result: Result<T, CheckpointError>, parts: &[&str]
         assert!(message.contains(part), "`{part}` is not in: {message}");
     }
     error
-}
-
-/// Every way that this machine can multiply in a precision.
-pub(crate) fn arithmetics(precision: Precision) -> impl Iterator<Item = Arithmetic> {
-    let sets = InstructionSet::ALL.into_iter().filter(|set| set.is_available());
-    sets.map(move |set| Arithmetic::with_instructions(set, precision))
 }
 
 /// The machine's fastest way of multiplying in single precision.
