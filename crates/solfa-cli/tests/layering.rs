@@ -29,7 +29,7 @@ enum Environment {
     Only(&'static [&'static str]),
 }
 
-const WORKSPACE: [Layers; 6] = [
+const WORKSPACE: [Layers; 7] = [
     Layers {
         name: "solfa-kernels",
         crates: &[],
@@ -75,7 +75,26 @@ const WORKSPACE: [Layers; 6] = [
         name: "solfa-eval",
         crates: &["solfa-signal"],
         never: &["burn", "tokio", "clap", "anyhow"],
-        modules: &["store", "tag"],
+        modules: &[
+            "store",
+            "tag",
+            "metrics",
+            "decode",
+            "annotation",
+            "score",
+            "dataset",
+            "results",
+            "similarity",
+            "report",
+        ],
+        environment: Environment::Only(&[]),
+        confined: &[],
+    },
+    Layers {
+        name: "solfa-synth",
+        crates: &["solfa-signal", "solfa-eval"],
+        never: &["burn", "tokio", "clap", "anyhow"],
+        modules: &[],
         environment: Environment::Only(&[]),
         confined: &[],
     },
@@ -101,7 +120,7 @@ const WORKSPACE: [Layers; 6] = [
     },
     Layers {
         name: "solfa-cli",
-        crates: &["solfa-kernels", "solfa-signal", "solfa-hub", "solfa-learn", "solfa-eval"],
+        crates: &["solfa-kernels", "solfa-signal", "solfa-hub", "solfa-learn", "solfa-eval", "solfa-synth"],
         never: &["burn", "tokio"],
         modules: &["terminal", "arguments", "inputs", "encoders", "commands"],
         environment: Environment::Free,

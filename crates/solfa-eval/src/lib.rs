@@ -9,9 +9,21 @@
 //!
 //! - [`tag`] scores a recording against labels in the joint space of a music-text model: zero-shot tagging.
 //!
-//! Probes, metrics and reports build on what the store holds, and come next to it.
+//! - [`metrics`] scores estimates against references, [`decode`] makes events of activations, [`annotation`] reads what
+//!   people wrote down, and [`score`] joins them.
+//!
+//! - [`dataset`] says which recordings there are and what is known of them; [`results`] is the table that every measured
+//!   number goes to; [`similarity`] compares layers without any labels; [`report`] is the page that people look at.
 //!
 //! This crate must not know: tensors and their devices, how sound is decoded, the command line.
 
+pub mod annotation;
+pub mod dataset;
+pub mod decode;
+pub mod metrics;
+pub mod report;
+pub mod results;
+pub mod score;
+pub mod similarity;
 pub mod store;
 pub mod tag;

@@ -1,0 +1,13 @@
+//! The one table of results: a row for every number that was measured, with all that it depends on.
+//!
+//! A folder of results holds
+//!
+//! - `results.jsonl`: [`ResultRow`]s, appended, never changed;
+//! - `layer-weights.jsonl`: [`LayerWeights`], what a learned mixture of layers came to;
+//! - `predictions/`: what every number was computed from.
+//!
+//! This module must not know: how heads are trained, how a report looks.
+
+mod row;
+
+pub use row::{LayerWeights, RESULT_SCHEMA, ResultRow};

@@ -1,0 +1,1 @@
+//! Scores of two annotations by the names that `mir_eval` gives them: what `solfa score` prints.
