@@ -18,6 +18,7 @@
 //! This crate must not know: tensors and their devices, how sound is decoded, the command line.
 
 pub mod annotation;
+pub mod cache;
 pub mod dataset;
 pub mod decode;
 pub mod metrics;

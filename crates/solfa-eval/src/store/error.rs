@@ -105,13 +105,13 @@ pub enum StoreError {
 
 impl StoreError {
     /// The error for a failed `action` on `path`, with a full disk told apart wherever a library wrapped it.
-    pub(super) fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
+    pub(crate) fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
         let path = path.as_ref().to_owned();
         if is_full(&source) { Self::Full { action, path, source } } else { Self::Io { action, path, source } }
     }
 
     /// The error for a file that breaks its promises.
-    pub(super) fn damaged(path: impl AsRef<Path>, expected: impl Into<String>, found: impl ToString) -> Self {
+    pub(crate) fn damaged(path: impl AsRef<Path>, expected: impl Into<String>, found: impl ToString) -> Self {
         Self::Damaged { path: path.as_ref().to_owned(), expected: expected.into(), found: found.to_string() }
     }
 }

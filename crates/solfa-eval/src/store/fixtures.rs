@@ -5,7 +5,7 @@ use solfa_signal::frames::Pooling;
 use super::{DTYPE, EmbeddedLayer, Embedding, EmbeddingSpace, FrameSpool, LayerValues};
 
 /// Layers 0 (3 wide) and 5 (4 wide), mean over 30-second windows.
-pub(super) fn pooled_space() -> EmbeddingSpace {
+pub(crate) fn pooled_space() -> EmbeddingSpace {
     EmbeddingSpace {
         model: "test/model".to_owned(),
         encoder_identity: "ab".repeat(32),
@@ -26,17 +26,17 @@ pub(super) fn pooled_space() -> EmbeddingSpace {
 }
 
 /// The same without pooling.
-pub(super) fn frames_space() -> EmbeddingSpace {
+pub(crate) fn frames_space() -> EmbeddingSpace {
     EmbeddingSpace { pooling: Pooling::None, ..pooled_space() }
 }
 
 /// The same with layer 5 alone.
-pub(super) fn one_layer(space: EmbeddingSpace) -> EmbeddingSpace {
+pub(crate) fn one_layer(space: EmbeddingSpace) -> EmbeddingSpace {
     EmbeddingSpace { layers: vec![5], layer_dims: vec![4], frames_per_second: vec![12.5], ..space }
 }
 
 /// Two vectors that depend on the path, with values that are awkward in decimal.
-pub(super) fn pooled_embedding(path: &str) -> Embedding {
+pub(crate) fn pooled_embedding(path: &str) -> Embedding {
     let seed = path.bytes().map(f32::from).sum::<f32>();
     let vector = |dim: usize| (0..dim).map(|index| (seed + index as f32) / 7.0 - 1e-8).collect();
     Embedding {
@@ -50,7 +50,7 @@ pub(super) fn pooled_embedding(path: &str) -> Embedding {
 }
 
 /// `2 * num_frames` frames of layer 0 and `num_frames` of layer 5.
-pub(super) fn frames_embedding(path: &str, num_frames: usize) -> Embedding {
+pub(crate) fn frames_embedding(path: &str, num_frames: usize) -> Embedding {
     let layer = |number: usize, num_frames: usize, dim: usize| {
         let mut spool = FrameSpool::new(number, dim, 1 << 20, std::env::temp_dir().as_path());
         let values: Vec<f32> = (0..num_frames * dim).map(|index| (index as f32 / 3.0).sin() + number as f32).collect();
@@ -65,13 +65,13 @@ pub(super) fn frames_embedding(path: &str, num_frames: usize) -> Embedding {
 }
 
 /// Layer 5 of an embedding alone.
-pub(super) fn last_layer(mut embedding: Embedding) -> Embedding {
+pub(crate) fn last_layer(mut embedding: Embedding) -> Embedding {
     embedding.layers.remove(0);
     embedding
 }
 
 /// The values of every layer.
-pub(super) fn values(embedding: &mut Embedding) -> Vec<Vec<f32>> {
+pub(crate) fn values(embedding: &mut Embedding) -> Vec<Vec<f32>> {
     let read = |layer: &mut EmbeddedLayer| match &mut layer.values {
         LayerValues::Pooled(vector) => vector.clone(),
         LayerValues::Frames(series) => series.read_all().unwrap(),

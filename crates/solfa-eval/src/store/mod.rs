@@ -33,14 +33,14 @@ mod read;
 mod safetensors;
 mod space;
 mod spool;
-mod staged;
+pub(crate) mod staged;
 mod table;
 mod tokens;
 mod vectors;
 mod writer;
 
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 #[cfg(test)]
 mod full_disk;
 

@@ -11,16 +11,16 @@ use super::StoreError;
 
 /// Longest part of an output's name that goes into its temporary name, in bytes: the two must fit the 255 bytes that
 /// file systems allow.
-pub(super) const NAME_BYTES: usize = 200;
+pub(crate) const NAME_BYTES: usize = 200;
 
 /// What every temporary name ends in.
-pub(super) const TEMPORARY_SUFFIX: &str = ".partial";
+pub(crate) const TEMPORARY_SUFFIX: &str = ".partial";
 
 /// Bytes gathered before they are handed to the operating system.
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// A file that is written in full under a temporary name. It is removed unless it is committed.
-pub(super) struct StagedFile {
+pub(crate) struct StagedFile {
     path: PathBuf,
     file: NamedTempFile,
 }
@@ -28,7 +28,7 @@ pub(super) struct StagedFile {
 impl StagedFile {
     /// Writes what will be the file at `path`: creates its folder, lets `write` fill a temporary file there, and syncs
     /// it to the disk.
-    pub(super) fn write(
+    pub(crate) fn write(
         path: &Path,
         write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
     ) -> Result<Self, StoreError> {
@@ -46,7 +46,7 @@ impl StagedFile {
     }
 
     /// Gives the file its name, in place of a file that had it.
-    pub(super) fn commit(self) -> Result<(), StoreError> {
+    pub(crate) fn commit(self) -> Result<(), StoreError> {
         let Self { path, file } = self;
         file.persist(&path).map_err(|error| StoreError::io("write", &path, error.error))?;
         Ok(())
@@ -54,7 +54,7 @@ impl StagedFile {
 }
 
 /// The folder that a file stands in.
-pub(super) fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
