@@ -26,5 +26,6 @@ pub mod report;
 pub mod results;
 pub mod score;
 pub mod similarity;
+pub mod statistics;
 pub mod store;
 pub mod tag;

@@ -96,7 +96,10 @@ fn main() {
         let run: u32 = results.iter().map(|(_, run)| run).sum();
         epochs += run;
         steps += run as usize * num_train.div_ceil(64);
-        println!("layer {number}: best validation accuracy {best:.3}, {run} epochs, {:.1} s", start.elapsed().as_secs_f64());
+        println!(
+            "layer {number}: best validation accuracy {best:.3}, {run} epochs, {:.1} s",
+            start.elapsed().as_secs_f64()
+        );
     }
     let seconds = start.elapsed().as_secs_f64();
     let runs = num_layers * LEARNING_RATES.len() * SEEDS as usize;

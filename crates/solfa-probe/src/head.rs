@@ -190,7 +190,12 @@ impl Head {
     /// # Shapes
     /// - features: `[batch, inputs]`
     /// - output: `[batch, outputs]`; for class means, the negative squared distances
-    pub(crate) fn forward(&self, parameters: &[Tensor<2>], features: Tensor<2>, dropped: Option<Tensor<2>>) -> Tensor<2> {
+    pub(crate) fn forward(
+        &self,
+        parameters: &[Tensor<2>],
+        features: Tensor<2>,
+        dropped: Option<Tensor<2>>,
+    ) -> Tensor<2> {
         let [batch, _] = features.dims();
         let (mixed, rest) = match self.policy {
             LayerPolicy::Single | LayerPolicy::Concatenated => (features, parameters),

@@ -130,7 +130,11 @@ pub fn train(
         let is_better = best.as_ref().is_none_or(|best| validation > best.validation);
         if is_better || training.keeps_last_epoch {
             since_best = if is_better { 0 } else { since_best + 1 };
-            let score = if training.keeps_last_epoch { best.map_or(validation, |best| best.validation.max(validation)) } else { validation };
+            let score = if training.keeps_last_epoch {
+                best.map_or(validation, |best| best.validation.max(validation))
+            } else {
+                validation
+            };
             best = Some(Trained { parameters, epoch, validation: score });
         } else {
             since_best += 1;
@@ -243,10 +247,8 @@ mod tests {
             noise.extend([random.random_range(-1.0..1.0_f32), random.random_range(-1.0..1.0_f32)]);
             classes.push(i32::from((x > 0.0) != (y > 0.0)));
         }
-        let layers = vec![
-            LayerFeatures { number: 0, dim: 2, data: noise },
-            LayerFeatures { number: 1, dim: 2, data: signal },
-        ];
+        let layers =
+            vec![LayerFeatures { number: 0, dim: 2, data: noise }, LayerFeatures { number: 1, dim: 2, data: signal }];
         let targets = Targets::Classes { num_classes: 2, classes };
         (Features { num_items: count, layers }, vec![TargetBlock { targets, weight: 1.0 }])
     }
@@ -335,11 +337,10 @@ mod tests {
 
     #[test]
     fn class_means_are_means() {
-        let features = Features {
-            num_items: 3,
-            layers: vec![LayerFeatures { number: 0, dim: 1, data: vec![1.0, 3.0, 8.0] }],
-        };
-        let blocks = [TargetBlock { targets: Targets::Classes { num_classes: 3, classes: vec![0, 0, 2] }, weight: 1.0 }];
+        let features =
+            Features { num_items: 3, layers: vec![LayerFeatures { number: 0, dim: 1, data: vec![1.0, 3.0, 8.0] }] };
+        let blocks =
+            [TargetBlock { targets: Targets::Classes { num_classes: 3, classes: vec![0, 0, 2] }, weight: 1.0 }];
         let head = Head::new(LayerPolicy::Single, HeadKind::ClassMean, &[1], 3).unwrap();
         let trained = class_means(&head, &features, &blocks, |_| 0.0).unwrap();
         assert_eq!((trained.parameters[0][0], trained.parameters[0][2]), (2.0, 8.0));

@@ -102,7 +102,9 @@ impl CachedTrack {
         let count = layer.num_items * layer.dim;
         let bytes = |size: usize| self.map.get(layer.start..layer.start + count * size);
         Some(match layer.dtype {
-            CacheDtype::F32 => bytes(4)?.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+            CacheDtype::F32 => {
+                bytes(4)?.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+            }
             CacheDtype::F16 => bytes(2)?.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
         })
     }

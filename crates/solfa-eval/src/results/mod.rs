@@ -2,12 +2,14 @@
 //!
 //! A folder of results holds
 //!
-//! - `results.jsonl`: [`ResultRow`]s, appended, never changed;
+//! - `results.jsonl`: [`ResultRow`]s, appended, never changed; `results.parquet` is a copy of them;
 //! - `layer-weights.jsonl`: [`LayerWeights`], what a learned mixture of layers came to;
 //! - `predictions/`: what every number was computed from.
 //!
 //! This module must not know: how heads are trained, how a report looks.
 
 mod row;
+mod table;
 
 pub use row::{LayerWeights, RESULT_SCHEMA, ResultRow};
+pub use table::{BrokenLine, ResultFolder};
