@@ -5,8 +5,19 @@
 //!
 //! This module must not know: files and their formats, tasks, probes.
 
+pub mod beat;
+pub mod classification;
+pub mod key;
 pub mod matching;
+pub mod onset;
+pub mod retrieval;
+pub mod tempo;
 
+mod check;
 mod error;
+mod f_measure;
+#[cfg(test)]
+mod golden;
 
 pub use error::MetricError;
+pub use f_measure::FMeasure;
