@@ -28,4 +28,5 @@ pub mod score;
 pub mod similarity;
 pub mod statistics;
 pub mod store;
+pub mod task;
 pub mod tag;

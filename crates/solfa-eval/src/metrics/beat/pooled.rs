@@ -30,6 +30,13 @@ impl PooledFMeasure {
         Ok(())
     }
 
+    /// Adds the counts of other clips.
+    pub fn merge(&mut self, other: &Self) {
+        self.matches += other.matches;
+        self.references += other.references;
+        self.estimates += other.estimates;
+    }
+
     /// The score of all clips so far.
     pub fn score(&self) -> FMeasure {
         if self.references == 0 && self.estimates == 0 {
