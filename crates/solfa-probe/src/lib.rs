@@ -9,7 +9,12 @@
 //! This crate must not know: models and checkpoints, how sound is decoded, the command line.
 
 mod adam;
+pub mod answers;
+pub mod features;
 pub mod head;
 pub mod items;
 mod loss;
+pub mod problem;
+pub mod protocol;
+pub mod scan;
 pub mod train;

@@ -1,0 +1,539 @@
+//! One task, one encoder: every layer, learning rate and seed from the cache, to rows of results and files of predictions.
+//!
+//! For each choice of layers (and share of labels, and draw of it) one head is trained for every learning rate and seed. The
+//! learning rate with the best mean validation score over seeds is kept, and only its heads see the test split.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use solfa_eval::dataset::Split;
+use solfa_eval::results::{LayerWeights, RESULT_SCHEMA, ResultFolder, ResultRow};
+use solfa_eval::store::StoreError;
+use solfa_eval::task::{
+    Evaluation, Metric, PredictionFile, PredictionHeader, PredictionsError, Scope, Target, TrackPrediction,
+};
+use solfa_signal::encoder::sha256_hex;
+
+use crate::answers::{AnswerError, Answers};
+use crate::features::{CachedFeatures, FeatureError, TrackItems};
+use crate::head::{Head, HeadError, HeadKind, LayerPolicy};
+use crate::items::{Standardization, TargetBlock, output_width};
+use crate::problem::Problem;
+use crate::protocol::{LayerPlan, Protocol};
+use crate::train::{TrainError, Trained, class_means, train};
+
+/// The seed of intervals and comparisons: the same for all, so that a number can be had again.
+const STATISTICS_SEED: u64 = 0;
+
+/// Digits of a run's name.
+const RUN_DIGITS: usize = 16;
+
+/// A task on a data set, an encoder's cached features, and how heads are trained on them.
+pub struct Scan<'run> {
+    /// The task on its data set.
+    pub problem: &'run Problem,
+    /// The features.
+    pub features: CachedFeatures<'run>,
+    /// Name of the encoder, as people call it.
+    pub encoder: &'run str,
+    /// How heads are trained and scored.
+    pub protocol: &'run Protocol,
+    /// Where rows and predictions go.
+    pub results: &'run ResultFolder,
+    /// When, in UTC, as rows have it.
+    pub time: &'run str,
+    /// Version of the program.
+    pub program_version: &'run str,
+}
+
+/// Heads on one choice of layers, share of labels, and draw.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unit {
+    /// The layers' numbers.
+    pub layers: Vec<usize>,
+    /// How they come together.
+    pub policy: LayerPolicy,
+    /// The name in results: a number, `weighted`, `all` or `reduced`.
+    pub label: String,
+    /// Share of the training tracks.
+    pub fraction: f64,
+    /// Number of the draw.
+    pub draw: u32,
+    /// The run's name.
+    pub run: String,
+}
+
+/// What became of a unit.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UnitOutcome {
+    /// Its rows were in the results already.
+    Resumed,
+    /// It was trained and scored.
+    Done(Box<UnitScores>),
+}
+
+/// A unit's scores.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnitScores {
+    /// The learning rate that validation chose.
+    pub learning_rate: Option<f64>,
+    /// The mean over seeds of each score on the test split, with its interval.
+    pub scores: Vec<(Metric, f64, Option<[f64; 2]>)>,
+    /// The mean validation score of the task's first metric.
+    pub validation: f64,
+    /// Heads trained.
+    pub trainings: usize,
+}
+
+/// What a scan tells while it runs.
+pub trait ScanObserver: Sync {
+    /// A head has been trained.
+    fn trained(&self) {}
+    /// A unit is done.
+    fn finished(&self, unit: &Unit, outcome: &UnitOutcome) {
+        let _ = (unit, outcome);
+    }
+}
+
+/// Says nothing.
+impl ScanObserver for () {}
+
+/// Why a scan ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// The protocol cannot be run.
+    #[error("protocol `{name}`: {reason}")]
+    Protocol {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// No usable track is left in a split.
+    #[error("{dataset}: no recording of split `{}` could be encoded", split.name())]
+    NothingLeft {
+        /// The data set.
+        dataset: String,
+        /// The split.
+        split: Split,
+    },
+    /// The encoder does not have a layer.
+    #[error("{encoder} has no layer {layer}: it has {found:?}")]
+    NoLayer {
+        /// The encoder.
+        encoder: String,
+        /// The layer asked for.
+        layer: usize,
+        /// The layers that there are.
+        found: Vec<usize>,
+    },
+    /// No training gave finite numbers.
+    #[error("{task}, layer {layer}: {source}")]
+    Train {
+        /// The task.
+        task: String,
+        /// The layer.
+        layer: String,
+        /// Why.
+        source: TrainError,
+    },
+    /// Layers and head do not fit.
+    #[error("{task}, layers {layer}: {source}")]
+    Head {
+        /// The task.
+        task: String,
+        /// The layers.
+        layer: String,
+        /// Why.
+        source: HeadError,
+    },
+    /// Features cannot be had.
+    #[error(transparent)]
+    Feature(#[from] FeatureError),
+    /// Outputs cannot be decoded or scored.
+    #[error("{task}: {source}")]
+    Answer {
+        /// The task.
+        task: String,
+        /// Why.
+        source: AnswerError,
+    },
+    /// Results cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Predictions cannot be written.
+    #[error(transparent)]
+    Predictions(#[from] PredictionsError),
+}
+
+/// The three splits of a unit.
+struct Splits {
+    train: TrackItems,
+    validation: TrackItems,
+    test: TrackItems,
+}
+
+impl Scan<'_> {
+    /// The units of the scan, in order, for an encoder with these layers.
+    ///
+    /// # Errors
+    /// A protocol that cannot be run, or a layer that the encoder does not have.
+    pub fn units(&self, available: &[usize]) -> Result<Vec<Unit>, ScanError> {
+        let protocol = self.protocol;
+        protocol.check().map_err(|reason| ScanError::Protocol { name: protocol.name.clone(), reason })?;
+        let mut choices: Vec<(Vec<usize>, LayerPolicy, String)> = Vec::new();
+        let single = |layer: usize| (vec![layer], LayerPolicy::Single, layer.to_string());
+        for plan in &protocol.layers {
+            match plan {
+                LayerPlan::Each => choices.extend(available.iter().copied().map(single)),
+                LayerPlan::Numbers(numbers) => {
+                    for &layer in numbers {
+                        if !available.contains(&layer) {
+                            let found = available.to_vec();
+                            return Err(ScanError::NoLayer { encoder: self.encoder.to_owned(), layer, found });
+                        }
+                        choices.push(single(layer));
+                    }
+                }
+                // With one layer there is nothing to bring together.
+                _ if available.len() < 2 => {}
+                LayerPlan::Weighted => {
+                    // MARBLE v1 leaves the front end's output out.
+                    let skipped = usize::from(protocol.name.starts_with("marble-v1"));
+                    choices.push((available[skipped..].to_vec(), LayerPolicy::Weighted, "weighted".to_owned()));
+                }
+                LayerPlan::All => choices.push((available.to_vec(), LayerPolicy::Concatenated, "all".to_owned())),
+                LayerPlan::Reduced => choices.push((available.to_vec(), LayerPolicy::Reduced, "reduced".to_owned())),
+            }
+        }
+        let mut units: Vec<Unit> = Vec::new();
+        for (layers, policy, label) in choices {
+            for &fraction in &protocol.label_fractions {
+                let draws = if fraction < 1.0 { protocol.draws.max(1) } else { 1 };
+                for draw in 0..draws {
+                    let run = self.run_name(&layers, &label, fraction, draw);
+                    let unit = Unit { layers: layers.clone(), policy, label: label.clone(), fraction, draw, run };
+                    if !units.iter().any(|other| other.run == unit.run) {
+                        units.push(unit);
+                    }
+                }
+            }
+        }
+        Ok(units)
+    }
+
+    /// Trainings that units will take.
+    pub fn num_trainings(&self, units: &[Unit]) -> usize {
+        match self.protocol.head {
+            HeadKind::ClassMean => units.len(),
+            _ => units.len() * self.protocol.learning_rates.len() * self.protocol.seeds.len(),
+        }
+    }
+
+    /// Everything that determines a unit's numbers, as 16 hexadecimal digits.
+    fn run_name(&self, layers: &[usize], label: &str, fraction: f64, draw: u32) -> String {
+        let Problem { task, dataset_sha256, .. } = self.problem;
+        // Shares and layers that other units have do not change this one.
+        let choices = Protocol { layers: Vec::new(), label_fractions: Vec::new(), draws: 0, ..self.protocol.clone() };
+        let text = format!(
+            "solfa run 1\ntask={} {}\ndata={dataset_sha256}\nfeatures={}\nlayers={label} {layers:?}\nfraction={fraction} \
+             {draw}\nprotocol={}\n",
+            task.name,
+            task.kind.name(),
+            self.features.key.id(),
+            serde_json::to_string(&choices).unwrap_or_default(),
+        );
+        let mut name = sha256_hex(text);
+        name.truncate(RUN_DIGITS);
+        name
+    }
+
+    /// Trains and scores units that are not in the results yet.
+    ///
+    /// # Errors
+    /// [`ScanError`] for the first unit that fails; what was done before it is in the results.
+    pub fn run(&self, units: &[Unit], observer: &dyn ScanObserver) -> Result<Vec<UnitOutcome>, ScanError> {
+        let done = self.results.runs()?;
+        let answers = Answers::new(self.problem, self.protocol.answers);
+        let mut loaded: Option<(Vec<usize>, Splits)> = None;
+        let mut outcomes = Vec::with_capacity(units.len());
+        for unit in units {
+            let outcome = if done.contains(&unit.run) {
+                UnitOutcome::Resumed
+            } else {
+                let splits = match loaded.take() {
+                    Some((layers, splits)) if layers == unit.layers => splits,
+                    _ => self.load(&unit.layers)?,
+                };
+                let scores = self.unit(unit, &splits, &answers, observer)?;
+                loaded = Some((unit.layers.clone(), splits));
+                UnitOutcome::Done(Box::new(scores))
+            };
+            observer.finished(unit, &outcome);
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
+
+    /// The tracks of a split that have features.
+    fn usable(&self, split: Split) -> Vec<usize> {
+        let tracks = self.problem.of_split(split).into_iter();
+        tracks.filter(|&track| self.features.has(self.problem, track)).collect()
+    }
+
+    fn load(&self, layers: &[usize]) -> Result<Splits, ScanError> {
+        let load = |split| {
+            let tracks = self.usable(split);
+            if tracks.is_empty() {
+                return Err(ScanError::NothingLeft { dataset: self.problem.dataset.clone(), split });
+            }
+            Ok(self.features.load(self.problem, &tracks, layers)?)
+        };
+        let mut splits =
+            Splits { train: load(Split::Train)?, validation: load(Split::Validation)?, test: load(Split::Test)? };
+        if self.protocol.standardize {
+            let scale = Standardization::of(&splits.train.features);
+            for items in [&mut splits.train, &mut splits.validation, &mut splits.test] {
+                scale.apply(&mut items.features);
+            }
+        }
+        Ok(splits)
+    }
+
+    /// The training items that a share of the tracks leaves, with as many tracks as it rounds to, at least one.
+    fn drawn(&self, unit: &Unit, train: &TrackItems, num_tracks: usize) -> Option<TrackItems> {
+        if unit.fraction >= 1.0 {
+            return None;
+        }
+        let mut order: Vec<usize> = (0..num_tracks).collect();
+        order.shuffle(&mut ChaCha8Rng::seed_from_u64(u64::from(unit.draw)));
+        let count = ((num_tracks as f64 * unit.fraction).round() as usize).max(1);
+        let mut is_drawn = vec![false; num_tracks];
+        order[..count].iter().for_each(|&track| is_drawn[track] = true);
+        let items: Vec<usize> = (0..train.track_of_item.len()).filter(|&item| is_drawn[train.track_of_item[item]]).collect();
+        let mut features = train.features.clone();
+        features.num_items = items.len();
+        for layer in &mut features.layers {
+            layer.data = items.iter().flat_map(|&i| &layer.data[i * layer.dim..(i + 1) * layer.dim]).copied().collect();
+        }
+        Some(TrackItems {
+            features,
+            track_of_item: items.iter().map(|&item| train.track_of_item[item]).collect(),
+            seconds_of_item: items.iter().map(|&item| train.seconds_of_item[item]).collect(),
+            items_per_second: train.items_per_second,
+        })
+    }
+
+    fn unit(
+        &self,
+        unit: &Unit,
+        splits: &Splits,
+        answers: &Answers,
+        observer: &dyn ScanObserver,
+    ) -> Result<UnitScores, ScanError> {
+        let (task, protocol) = (&self.problem.task, self.protocol);
+        let answer_error = |source| ScanError::Answer { task: task.name.clone(), source };
+        let targets_of = |split| -> Vec<&Target> {
+            self.usable(split).into_iter().map(|track| &self.problem.tracks[track].target).collect()
+        };
+        let (train_targets, validation_targets) = (targets_of(Split::Train), targets_of(Split::Validation));
+        let drawn = self.drawn(unit, &splits.train, train_targets.len());
+        let train_items = drawn.as_ref().unwrap_or(&splits.train);
+        let blocks: Vec<TargetBlock> = answers.targets(&train_targets, train_items).map_err(answer_error)?;
+        let dims: Vec<usize> = splits.train.features.layers.iter().map(|layer| layer.dim).collect();
+        let head = Head::new(unit.policy, protocol.head, &dims, output_width(&blocks)).map_err(|source| {
+            ScanError::Head { task: task.name.clone(), layer: unit.label.clone(), source }
+        })?;
+        let validate = |parameters: &Vec<Vec<f32>>| {
+            let outputs = head.predict(parameters, &splits.validation.features);
+            let evaluation = answers.evaluate(&validation_targets, &outputs, &splits.validation);
+            evaluation.ok().and_then(|evaluation| evaluation.headline()).unwrap_or(f64::NEG_INFINITY)
+        };
+        let trainings = AtomicU64::new(0);
+        let finished_one = || {
+            trainings.fetch_add(1, Ordering::Relaxed);
+            observer.trained();
+        };
+        let train_error = |source| ScanError::Train { task: task.name.clone(), layer: unit.label.clone(), source };
+        let (learning_rate, heads) = if protocol.head == HeadKind::ClassMean {
+            let trained = class_means(&head, &train_items.features, &blocks, validate).map_err(train_error)?;
+            finished_one();
+            (None, vec![(None, trained)])
+        } else {
+            let jobs: Vec<(f64, u64)> = protocol
+                .learning_rates
+                .iter()
+                .flat_map(|&rate| protocol.seeds.iter().map(move |&seed| (rate, seed)))
+                .collect();
+            let trained: Vec<Result<Trained, TrainError>> = jobs
+                .par_iter()
+                .map(|&(rate, seed)| {
+                    let training = protocol.training(task.kind.scope(), rate);
+                    let trained = train(&head, &train_items.features, &blocks, &training, seed, validate);
+                    finished_one();
+                    trained
+                })
+                .collect();
+            let (rate, heads) = best_rate(protocol, trained).map_err(train_error)?;
+            (Some(rate), heads)
+        };
+        let test_tracks = self.usable(Split::Test);
+        let test_targets = targets_of(Split::Test);
+        let mut evaluations = Vec::with_capacity(heads.len());
+        let mut files = Vec::with_capacity(heads.len());
+        for (seed, trained) in &heads {
+            let outputs = head.predict(&trained.parameters, &splits.test.features);
+            evaluations.push(answers.evaluate(&test_targets, &outputs, &splits.test).map_err(answer_error)?);
+            let predictions =
+                answers.predictions(&outputs, &splits.test, test_tracks.len()).map_err(answer_error)?;
+            files.push(self.write_predictions(unit, *seed, &test_tracks, predictions)?);
+        }
+        let counts = [train_targets_used(train_items), validation_targets.len(), test_tracks.len()];
+        let mut rows = Vec::new();
+        for (((seed, trained), evaluation), file) in heads.iter().zip(&evaluations).zip(&files) {
+            for (metric, value) in evaluation.values() {
+                let validation = (metric == task.kind.headline()).then_some(trained.validation);
+                let mut row = self.row(unit, metric, value, counts, learning_rate);
+                (row.seed, row.epochs, row.validation) = (*seed, Some(trained.epoch), validation);
+                row.predictions = Some(file.clone());
+                if seed.is_some() {
+                    rows.push(row);
+                }
+            }
+        }
+        let validation = heads.iter().map(|(_, trained)| trained.validation).sum::<f64>() / heads.len() as f64;
+        let mut scores = Vec::new();
+        for metric in task.kind.metrics() {
+            let Some((value, interval)) = Evaluation::mean_over(&evaluations, *metric, STATISTICS_SEED) else { continue };
+            let mut row = self.row(unit, *metric, value, counts, learning_rate);
+            (row.low, row.high) = (interval.map(|interval| interval.low), interval.map(|interval| interval.high));
+            row.validation = (*metric == task.kind.headline()).then_some(validation);
+            if let [file] = files.as_slice() {
+                row.predictions = Some(file.clone());
+            }
+            scores.push((*metric, value, interval.map(|interval| [interval.low, interval.high])));
+            rows.push(row);
+        }
+        let weights: Vec<LayerWeights> = heads
+            .iter()
+            .filter_map(|(seed, trained)| {
+                Some(LayerWeights {
+                    run: unit.run.clone(),
+                    task: task.name.clone(),
+                    encoder: self.encoder.to_owned(),
+                    seed: (*seed)?,
+                    layers: unit.layers.clone(),
+                    weights: head.layer_weights(&trained.parameters)?,
+                })
+            })
+            .collect();
+        self.results.append_layer_weights(&weights)?;
+        // Rows last: a run that has rows is done.
+        self.results.append(&rows)?;
+        Ok(UnitScores { learning_rate, scores, validation, trainings: trainings.into_inner() as usize })
+    }
+
+    fn row(&self, unit: &Unit, metric: Metric, value: f64, counts: [usize; 3], learning_rate: Option<f64>) -> ResultRow {
+        let Problem { task, dataset, dataset_sha256, .. } = self.problem;
+        ResultRow {
+            schema: RESULT_SCHEMA,
+            time: self.time.to_owned(),
+            run: unit.run.clone(),
+            task: task.name.clone(),
+            dataset: dataset.clone(),
+            dataset_sha256: dataset_sha256.clone(),
+            encoder: self.encoder.to_owned(),
+            space_id: self.features.key.space.space_id(),
+            layer: unit.label.clone(),
+            head: self.protocol.head.name(),
+            protocol: self.protocol.name.clone(),
+            label_fraction: unit.fraction,
+            draw: unit.draw,
+            seed: None,
+            learning_rate,
+            epochs: None,
+            num_train: counts[0] as u64,
+            num_validation: counts[1] as u64,
+            num_test: counts[2] as u64,
+            metric: metric.name.to_owned(),
+            is_headline: metric == task.kind.headline(),
+            value,
+            low: None,
+            high: None,
+            validation: None,
+            predictions: None,
+            program_version: self.program_version.to_owned(),
+        }
+    }
+
+    fn write_predictions(
+        &self,
+        unit: &Unit,
+        seed: Option<u64>,
+        tracks: &[usize],
+        predictions: Vec<solfa_eval::task::Prediction>,
+    ) -> Result<String, ScanError> {
+        let Problem { task, classes, dataset, dataset_sha256, .. } = self.problem;
+        let header = PredictionHeader {
+            version: PredictionHeader::VERSION,
+            task: task.name.clone(),
+            kind: task.kind,
+            classes: classes.clone(),
+            rules: self.protocol.answers.scoring,
+            dataset: dataset.clone(),
+            dataset_sha256: dataset_sha256.clone(),
+            encoder: self.encoder.to_owned(),
+            layer: unit.label.clone(),
+            head: self.protocol.head.name(),
+            run: unit.run.clone(),
+        };
+        let tracks = tracks
+            .iter()
+            .zip(predictions)
+            .map(|(&track, prediction)| {
+                let track = &self.problem.tracks[track];
+                TrackPrediction { track: track.name.clone(), label: track.label.clone(), prediction }
+            })
+            .collect();
+        let seed = seed.map_or_else(String::new, |seed| format!("-seed-{seed}"));
+        let name = format!("predictions/{}{seed}.jsonl", unit.run);
+        PredictionFile { header, tracks }.write(&self.results.path().join(&name))?;
+        Ok(name)
+    }
+}
+
+/// Tracks that training items are of.
+fn train_targets_used(items: &TrackItems) -> usize {
+    let mut tracks = items.track_of_item.clone();
+    tracks.dedup();
+    tracks.len()
+}
+
+/// The learning rate with the best mean validation score, and its heads with their seeds. A learning rate that broke a
+/// training counts as the worst.
+#[allow(clippy::type_complexity, reason = "a rate and its heads, taken apart at once")]
+fn best_rate(
+    protocol: &Protocol,
+    trained: Vec<Result<Trained, TrainError>>,
+) -> Result<(f64, Vec<(Option<u64>, Trained)>), TrainError> {
+    let mut best: Option<(f64, f64, Vec<(Option<u64>, Trained)>)> = None;
+    let mut failure = TrainError::Empty;
+    let mut trained = trained.into_iter();
+    for &rate in &protocol.learning_rates {
+        let of_rate: Vec<_> = trained.by_ref().take(protocol.seeds.len()).collect();
+        match of_rate.into_iter().collect::<Result<Vec<Trained>, TrainError>>() {
+            Ok(heads) => {
+                let score = heads.iter().map(|head| head.validation).sum::<f64>() / heads.len() as f64;
+                if best.as_ref().is_none_or(|(best, ..)| score > *best) {
+                    let seeds = protocol.seeds.iter().copied().map(Some);
+                    best = Some((score, rate, seeds.zip(heads).collect()));
+                }
+            }
+            Err(error) => failure = error,
+        }
+    }
+    best.map(|(_, rate, heads)| (rate, heads)).ok_or(failure)
+}
