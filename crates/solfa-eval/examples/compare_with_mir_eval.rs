@@ -56,7 +56,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     for (name, Differences { compared, largest, above_tolerance }) in differences {
-        println!("{name:<40} {compared:>6} cases, largest difference {largest:.1e}, above {TOLERANCE:e}: {above_tolerance}");
+        println!(
+            "{name:<40} {compared:>6} cases, largest difference {largest:.1e}, above {TOLERANCE:e}: {above_tolerance}"
+        );
     }
     for (what, count) in errors {
         println!("{what}: {count}");
@@ -65,9 +67,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn ours(case: &Value) -> Result<Vec<(&'static str, f64)>, MetricError> {
-    let numbers = |side: &str| -> Vec<f64> {
-        case[side].as_array().into_iter().flatten().filter_map(Value::as_f64).collect()
-    };
+    let numbers =
+        |side: &str| -> Vec<f64> { case[side].as_array().into_iter().flatten().filter_map(Value::as_f64).collect() };
     let pair = |side: &str| -> [f64; 2] {
         let tempi = numbers(side);
         [tempi[0], tempi[1]]

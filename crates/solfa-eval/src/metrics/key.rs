@@ -295,11 +295,10 @@ mod tests {
         assert_eq!(Key::from_class_index(24), None);
         assert_eq!((key("Eb minor").class_index(), key("C major").class_index()), (15, 0));
         assert_eq!(key("  d#  MINOR ").to_string(), "Eb minor");
-        assert_eq!([key("Cb major"), key("B## minor"), key("Fb minor")], [
-            key("B major"),
-            key("Db minor"),
-            key("E minor")
-        ]);
+        assert_eq!(
+            [key("Cb major"), key("B## minor"), key("Fb minor")],
+            [key("B major"), key("Db minor"), key("E minor")]
+        );
         assert_eq!((key("bb minor").tonic(), key("f# minor").mode()), (10, Mode::Minor));
     }
 
@@ -317,7 +316,8 @@ mod tests {
 
     #[test]
     fn bad_spellings_are_named() {
-        for text in ["", "C", "H major", "C dorian", "Cx major", "X major", "C major minor", "é major", "C#♭ major"] {
+        for text in ["", "C", "H major", "C dorian", "Cx major", "X major", "C major minor", "é major", "C#♭ major"]
+        {
             let error = text.parse::<KeyLabel>().unwrap_err().to_string();
             assert!(error.starts_with(&format!("key: `{text}` cannot be read")), "{error}");
         }

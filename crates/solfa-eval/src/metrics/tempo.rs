@@ -48,9 +48,8 @@ pub fn tempo_detection(
     for (what, share) in [("weight of the first tempo", weight), ("tolerance", tolerance)] {
         check_each(what, &[share], "a share from 0 to 1", |share| (0.0..=1.0).contains(&share))?;
     }
-    let [first, second] = reference.map(|tempo| {
-        tempo > 0.0 && estimate.iter().any(|estimate| (tempo - estimate).abs() / tempo <= tolerance)
-    });
+    let [first, second] = reference
+        .map(|tempo| tempo > 0.0 && estimate.iter().any(|estimate| (tempo - estimate).abs() / tempo <= tolerance));
     let p_score = f64::from(u8::from(first)) * weight + f64::from(u8::from(second)) * (1.0 - weight);
     Ok(TempoDetection { p_score, one_correct: first || second, both_correct: first && second })
 }
@@ -82,7 +81,8 @@ pub fn tempo_accuracy(reference: &[f64], estimate: &[f64]) -> Result<TempoAccura
     check_each("tempi of the reference", reference, "a tempo above 0", |tempo| tempo > 0.0)?;
     check_each("tempi of the estimate", estimate, "a tempo of 0 or more", |tempo| tempo >= 0.0)?;
     let share = |levels: &[f64]| {
-        let hits = reference.iter().zip(estimate).filter(|&(&reference, &estimate)| is_near(reference, estimate, levels));
+        let hits =
+            reference.iter().zip(estimate).filter(|&(&reference, &estimate)| is_near(reference, estimate, levels));
         hits.count() as f64 / reference.len() as f64
     };
     let error: f64 = reference.iter().zip(estimate).map(|(reference, estimate)| (reference - estimate).abs()).sum();
@@ -157,9 +157,8 @@ mod tests {
 
     #[test]
     fn bad_input_is_named() {
-        let message = |reference, weight, estimate| {
-            tempo_detection(reference, weight, estimate, 0.08).unwrap_err().to_string()
-        };
+        let message =
+            |reference, weight, estimate| tempo_detection(reference, weight, estimate, 0.08).unwrap_err().to_string();
         assert!(message([0.0, 0.0], 0.5, [100.0, 0.0]).contains("tempi of the reference: there is nothing"));
         assert!(message([100.0, -1.0], 0.5, [100.0, 0.0]).contains("value 1 is -1"));
         assert!(message([100.0, 0.0], 0.5, [f64::NAN, 0.0]).contains("tempi of the estimate: value 0 is NaN"));

@@ -14,8 +14,10 @@ use crate::metrics::error::MetricError;
 /// Odd, so that one bin is centred at no error.
 const NUM_BINS: usize = 41;
 
-/// Information gain of beats in seconds. 0 where a list has fewer than two beats, or no error can be told because all
-/// intervals are 0 (`mir_eval` gives NaN there).
+/// Information gain of beats in seconds. 0 where a list has fewer than two beats.
+///
+/// Where several beats are at one time, intervals of 0 give no error. If none of the estimate's beats has one, the other
+/// direction counts alone, as in `mir_eval`; if none of the reference's has one, the score is 0 (`mir_eval` gives NaN).
 ///
 /// # Errors
 /// If a time is not finite or later than 30,000 s, or times descend.
@@ -25,12 +27,16 @@ pub fn information_gain(reference: &[f64], estimate: &[f64]) -> Result<f64, Metr
         return Ok(0.0);
     }
     let flat = (NUM_BINS as f64).log2();
-    let entropy = entropy_of_errors(reference, estimate).max(entropy_of_errors(estimate, reference));
+    let entropy = match (entropy_of_errors(reference, estimate), entropy_of_errors(estimate, reference)) {
+        (_, None) => flat,
+        (None, Some(entropy)) => entropy,
+        (Some(of_estimate), Some(of_reference)) => of_estimate.max(of_reference),
+    };
     Ok((flat - entropy) / flat)
 }
 
-/// In bits. Both lists have at least two beats.
-fn entropy_of_errors(reference: &[f64], estimate: &[f64]) -> f64 {
+/// In bits; `None` where no beat of the estimate has an error. Both lists have at least two beats.
+fn entropy_of_errors(reference: &[f64], estimate: &[f64]) -> Option<f64> {
     let mut histogram = [0u32; NUM_BINS];
     let mut count = 0u32;
     for &beat in estimate {
@@ -42,10 +48,10 @@ fn entropy_of_errors(reference: &[f64], estimate: &[f64]) -> f64 {
         }
     }
     if count == 0 {
-        return (NUM_BINS as f64).log2();
+        return None;
     }
     let shares = histogram.iter().filter(|&&number| number > 0).map(|&number| f64::from(number) / f64::from(count));
-    -shares.map(|share| share * share.log2()).sum::<f64>()
+    Some(-shares.map(|share| share * share.log2()).sum::<f64>())
 }
 
 /// Above -0.5, and at most 0.5.
@@ -92,7 +98,7 @@ mod tests {
     fn a_constant_error_is_all_information() {
         assert_eq!(information_gain(&beats(10), &beats(10)), Ok(1.0));
         let late: Vec<f64> = beats(10).iter().map(|beat| beat + 0.1).collect();
-        assert_eq!(entropy_of_errors(&beats(10), &late), 0.0);
+        assert_eq!(entropy_of_errors(&beats(10), &late), Some(0.0));
         // From the other side, one beat of ten comes before the first and has another error.
         let entropy = -(0.1 * 0.1f64.log2() + 0.9 * 0.9f64.log2());
         let expected = 1.0 - entropy / 41f64.log2();
@@ -105,7 +111,7 @@ mod tests {
         let reference = beats(8);
         let estimate: Vec<f64> =
             reference.iter().enumerate().map(|(index, beat)| beat + if index % 2 == 1 { 0.1 } else { 0.0 }).collect();
-        assert_eq!(entropy_of_errors(&reference, &estimate), 1.0);
+        assert_eq!(entropy_of_errors(&reference, &estimate), Some(1.0));
     }
 
     #[test]
@@ -132,5 +138,10 @@ mod tests {
     fn without_intervals_nothing_is_gained() {
         assert_eq!(information_gain(&[1.0, 1.0], &[1.0, 1.0]), Ok(0.0));
         assert_eq!(information_gain(&beats(4), &[1.0, 1.0]), Ok(0.0));
+        assert_eq!(
+            information_gain(&[1.0, 1.0], &[1.0, 1.5]),
+            Ok(1.0),
+            "both beats of the reference are on the estimate's"
+        );
     }
 }

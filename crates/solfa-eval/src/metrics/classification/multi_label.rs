@@ -73,7 +73,11 @@ impl<'a, S: Copy + Into<f64> + Sync> MultiLabel<'a, S> {
     pub(super) fn counts(&self, class: usize, threshold: f64) -> (u64, u64, u64) {
         self.class(class).fold((0, 0, 0), |(hits, false_alarms, misses), (score, label)| {
             let said = score >= threshold;
-            (hits + u64::from(said && label), false_alarms + u64::from(said && !label), misses + u64::from(!said && label))
+            (
+                hits + u64::from(said && label),
+                false_alarms + u64::from(said && !label),
+                misses + u64::from(!said && label),
+            )
         })
     }
 }
