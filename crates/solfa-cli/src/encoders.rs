@@ -10,7 +10,7 @@ use solfa_hub::reference::{HUB_PREFIX, HubFiles, ModelReference, ReferenceError,
 use solfa_hub::settings::HubSettings;
 use solfa_hub::wanted::Wanted;
 use solfa_kernels::{Arithmetic, InstructionSet, Precision};
-use solfa_learn::checkpoint::{Checkpoint, LoadedModel, Tower};
+use solfa_learn::checkpoint::{Checkpoint, LoadedModel, Tower, Untrained};
 use solfa_learn::device::{Device, DeviceChoice};
 use solfa_learn::embed::{self, PrecisionError};
 use solfa_signal::encoder::{Encoder, EncoderSpec};
@@ -118,6 +118,9 @@ pub(crate) fn load(model: &str, device: DeviceChoice) -> anyhow::Result<NamedMod
         let reason = format!("--model {model}: hand-made features cannot do this: give a trained model");
         return Err(UsageError(reason).into());
     }
+    if let Some(text) = model.strip_prefix(UNTRAINED_PREFIX) {
+        return untrained(model, text, device);
+    }
     let hub = LazyHub::default();
     let Located { path, name, known } = locate(model, &hub)?;
     if let Some(known) = known {
@@ -129,6 +132,19 @@ pub(crate) fn load(model: &str, device: DeviceChoice) -> anyhow::Result<NamedMod
     let model = model.context("the model cannot be loaded")?;
     model.notes().iter().for_each(|note| terminal::note(note));
     Ok(NamedModel { name, model, device })
+}
+
+/// What a network that has learned nothing is asked for by: `untrained:muq`, or `untrained:muq@7` for another seed.
+const UNTRAINED_PREFIX: &str = "untrained:";
+
+fn untrained(model: &str, text: &str, device: DeviceChoice) -> anyhow::Result<NamedModel> {
+    let wrong = |reason: String| UsageError(format!("--model {model}: {reason}"));
+    let (name, seed) = text.split_once('@').unwrap_or((text, "0"));
+    let architecture: Untrained = name.parse().map_err(wrong)?;
+    let seed = seed.parse().map_err(|_| wrong(format!("expected a whole number as the seed, found `{seed}`")))?;
+    let device = device.open()?;
+    let loaded = architecture.load(seed, &device);
+    Ok(NamedModel { name: model.to_owned(), model: loaded, device })
 }
 
 /// A checkpoint's files on this machine.

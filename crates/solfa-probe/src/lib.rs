@@ -10,6 +10,7 @@
 
 mod adam;
 pub mod answers;
+pub mod encode;
 pub mod features;
 pub mod head;
 pub mod items;
@@ -17,4 +18,5 @@ mod loss;
 pub mod problem;
 pub mod protocol;
 pub mod scan;
+pub mod suite;
 pub mod train;

@@ -28,6 +28,7 @@ mod source;
 mod stored_mel;
 mod strict;
 mod text_tokenizer;
+mod untrained;
 mod vit1d;
 mod waveform_transformer;
 mod xlm_roberta;
@@ -41,6 +42,7 @@ pub use multi_view::MultiViewModel;
 pub use source::TensorSource;
 pub use strict::KeyTable;
 pub use text_tokenizer::{TextTokenizer, TokenizedText};
+pub use untrained::Untrained;
 pub use vit1d::{Vit1dEncoderConfig, Vit1dModel, save_vit1d};
 pub use waveform_transformer::WaveformTransformerModel;
 
