@@ -36,10 +36,15 @@ impl Folder {
             entry.depth() == 0 || !(name.starts_with('.') || name == "__MACOSX")
         };
         for entry in entries.filter_entry(is_shown) {
-            let entry = entry.map_err(|error| ImportError::Io {
-                path: error.path().unwrap_or(root).to_owned(),
-                source: error.into(),
-            })?;
+            let entry = match entry {
+                Ok(entry) => entry,
+                // A link to nothing is as good as nothing.
+                Err(error) if error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound) => continue,
+                Err(error) => {
+                    let path = error.path().unwrap_or(root).to_owned();
+                    return Err(ImportError::Io { path, source: error.into() });
+                }
+            };
             if entry.file_type().is_file()
                 && let Ok(relative) = entry.path().strip_prefix(root)
             {
@@ -178,6 +183,15 @@ mod tests {
         assert_eq!(folder.find(""), None);
         let error = folder.layout_error("GTZAN", "genres").to_string();
         assert!(error.ends_with("does not look like GTZAN: expected genres, found 1.wav, notes.txt, x"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_nothing_is_skipped() {
+        let place = Place::new();
+        place.write("a.wav", "");
+        std::os::unix::fs::symlink("absent.wav", place.path("b.wav")).unwrap();
+        assert_eq!(Folder::open(&place.path("")).unwrap().files(), [PathBuf::from("a.wav")]);
     }
 
     #[test]
