@@ -161,6 +161,33 @@ impl Progress {
     }
 }
 
+/// How many of a known number are done, on standard error where that is a terminal; else nothing.
+pub(crate) struct Counter {
+    bar: ProgressBar,
+}
+
+impl Counter {
+    /// Counts so many of `what`, once their number is known.
+    pub(crate) fn new(what: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template(&format!("{{bar:30}} {{pos}}/{{len}} {what}, {{eta}} left"));
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar }
+    }
+
+    pub(crate) fn expect(&self, number: usize) {
+        self.bar.set_length(number as u64);
+    }
+
+    pub(crate) fn one_done(&self) {
+        self.bar.inc(1);
+    }
+
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 /// Downloads on standard error: a bar for each file where that is a terminal, else a line.
 #[derive(Default)]
 pub(crate) struct Downloads {

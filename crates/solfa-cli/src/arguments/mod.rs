@@ -1,5 +1,7 @@
 //! What can be typed, and its help.
 
+mod data;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -14,6 +16,8 @@ use solfa_signal::frames::Pooling;
 use solfa_signal::windows::{Tail, WindowLength, WindowPlan};
 
 use crate::terminal::UsageError;
+
+pub(crate) use data::{DataArguments, DataCheckArguments, DataCommand, DataImportArguments};
 
 /// Self-supervised music representations.
 #[derive(Debug, Parser)]
@@ -34,6 +38,8 @@ pub(crate) enum Command {
     Tag(TagArguments),
     /// Turn a recording into the tokens that a model was trained to predict
     Tokens(TokensArguments),
+    /// Data sets: import them from their own files, check them
+    Data(DataArguments),
     /// List the models that are known
     Models(JsonArguments),
     /// Show what this machine and this program can do
@@ -57,7 +63,7 @@ impl Command {
             Self::Tokens(arguments) => arguments.model.threads.threads,
             Self::Bench(arguments) => arguments.model.threads.threads,
             Self::Doctor(arguments) => arguments.threads.threads,
-            Self::Models(_) | Self::Completions { .. } => None,
+            Self::Data(_) | Self::Models(_) | Self::Completions { .. } => None,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod common;
 
+mod data;
 mod determinism;
 mod exit_codes;
 mod formats;

@@ -66,3 +66,48 @@ pub struct Record {
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
+
+impl Record {
+    /// The stretch of the recording at `audio_path` that the row is about, as start and end in seconds; `None` for the
+    /// whole recording.
+    ///
+    /// MARBLE v2's rows of sections (HookTheoryStructure) name the stretch of `ori_audio_path` that `audio_path` was cut
+    /// from; there is nothing left to cut there, so this is `None` for them.
+    pub fn segment(&self) -> Option<(f64, f64)> {
+        if self.other.contains_key("ori_audio_path") {
+            return None;
+        }
+        let seconds = |field: &str| self.other.get(field).and_then(Value::as_f64).filter(|value| value.is_finite());
+        let (start, end) = (seconds("segment_start")?, seconds("segment_end")?);
+        (0.0 <= start && start < end).then_some((start, end))
+    }
+
+    /// What makes the row one of its kind: the recording, and where in it the row begins.
+    pub(super) fn key(&self) -> (&str, u64) {
+        (&self.audio_path, self.segment().map_or(0, |(start, _)| start.to_bits()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_of_another_file_is_not_cut_again() {
+        let read = |line: &str| serde_json::from_str::<Record>(line).unwrap().segment();
+        assert_eq!(read(r#"{"audio_path": "a", "label": "x"}"#), None);
+        assert_eq!(
+            read(r#"{"audio_path": "a", "label": "x", "segment_start": 30, "segment_end": 60.5}"#),
+            Some((30.0, 60.5))
+        );
+        assert_eq!(
+            read(
+                r#"{"audio_path": "a", "ori_audio_path": "b", "label": ["x"], "segment_start": 30, "segment_end": 60.5}"#
+            ),
+            None
+        );
+        for broken in [r#""segment_start": 30"#, r#""segment_start": 3, "segment_end": 3"#] {
+            assert_eq!(read(&format!(r#"{{"audio_path": "a", "label": "x", {broken}}}"#)), None);
+        }
+    }
+}

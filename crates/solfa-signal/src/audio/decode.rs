@@ -383,6 +383,23 @@ impl MonoSource for NativeSource {
         self.num_samples_hint
     }
 
+    fn num_channels_hint(&self) -> Option<u32> {
+        match &self.packets {
+            Packets::Mpeg(packets) => Some(packets.channels.into()),
+            Packets::Container(_) => {
+                let channels = self.decoder.codec_params().channels.as_ref()?.count();
+                u32::try_from(channels).ok().filter(|&channels| channels > 0)
+            }
+        }
+    }
+
+    fn bit_depth_hint(&self) -> Option<u32> {
+        match &self.packets {
+            Packets::Mpeg(_) => None,
+            Packets::Container(_) => self.decoder.codec_params().bits_per_sample,
+        }
+    }
+
     fn next_block(&mut self) -> Result<Option<Waveform>, AudioError> {
         if self.has_ended {
             return Ok(None);

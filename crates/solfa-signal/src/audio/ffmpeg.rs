@@ -164,6 +164,10 @@ impl MonoSource for FfmpegSource {
         None
     }
 
+    fn num_channels_hint(&self) -> Option<u32> {
+        u32::try_from(self.channels).ok()
+    }
+
     fn next_block(&mut self) -> Result<Option<Waveform>, AudioError> {
         if self.has_ended {
             return Ok(None);

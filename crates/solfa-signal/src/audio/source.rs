@@ -10,6 +10,16 @@ pub trait MonoSource: Send {
     /// Number of samples in all, where it is known before the end. Only a hint, for progress and for reserving memory.
     fn num_samples_hint(&self) -> Option<u64>;
 
+    /// Number of channels that the recording has, before they are mixed down. Only a hint, for listings.
+    fn num_channels_hint(&self) -> Option<u32> {
+        None
+    }
+
+    /// Bits of a sample, where the format has a fixed number. Only a hint, for listings.
+    fn bit_depth_hint(&self) -> Option<u32> {
+        None
+    }
+
     /// The next block, never empty; `None` once the sound has ended.
     ///
     /// # Errors
@@ -24,6 +34,14 @@ impl<S: MonoSource + ?Sized> MonoSource for Box<S> {
 
     fn num_samples_hint(&self) -> Option<u64> {
         (**self).num_samples_hint()
+    }
+
+    fn num_channels_hint(&self) -> Option<u32> {
+        (**self).num_channels_hint()
+    }
+
+    fn bit_depth_hint(&self) -> Option<u32> {
+        (**self).bit_depth_hint()
     }
 
     fn next_block(&mut self) -> Result<Option<Waveform>, AudioError> {
