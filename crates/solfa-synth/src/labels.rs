@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::events::{Instrument, Performance};
+use crate::events::Performance;
 
 /// A stretch of time with one chord.
 #[derive(Clone, Debug, PartialEq)]
@@ -208,15 +208,10 @@ pub fn tempo_of_beats(beats: &[f64]) -> Option<f64> {
     (median > 0.0).then(|| 60.0 / median)
 }
 
-/// Whether an instrument has notes with a pitch.
-pub(crate) fn is_pitched(instrument: Instrument) -> bool {
-    matches!(instrument, Instrument::Program(program) if program < 112)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::{Note, Part};
+    use crate::events::{Instrument, Note, Part};
 
     #[test]
     fn labels_have_the_forms_of_data_sets() {

@@ -17,3 +17,4 @@ pub mod compose;
 pub mod events;
 pub mod instruments;
 pub mod labels;
+pub mod render;

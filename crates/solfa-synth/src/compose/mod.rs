@@ -30,5 +30,3 @@ mod tests;
 pub use piece::{ComposeError, MAXIMUM_PIECE_SECONDS, MINIMUM_PIECE_SECONDS, Piece, Request, compose};
 pub use styles::Style;
 pub use theory::{Key, Mode};
-
-pub(crate) use theory::parse_pitch_class;
