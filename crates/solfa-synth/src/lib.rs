@@ -17,4 +17,6 @@ pub mod compose;
 pub mod events;
 pub mod instruments;
 pub mod labels;
+pub mod midi;
 pub mod render;
+pub mod suite;
