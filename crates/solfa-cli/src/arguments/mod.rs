@@ -1,5 +1,7 @@
 //! What can be typed, and its help.
 
+mod report;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -14,6 +16,8 @@ use solfa_signal::frames::Pooling;
 use solfa_signal::windows::{Tail, WindowLength, WindowPlan};
 
 use crate::terminal::UsageError;
+
+pub(crate) use report::ReportArguments;
 
 /// Self-supervised music representations.
 #[derive(Debug, Parser)]
@@ -34,6 +38,8 @@ pub(crate) enum Command {
     Tag(TagArguments),
     /// Turn a recording into the tokens that a model was trained to predict
     Tokens(TokensArguments),
+    /// Make a page, or tables, of a folder of results
+    Report(ReportArguments),
     /// List the models that are known
     Models(JsonArguments),
     /// Show what this machine and this program can do
@@ -57,7 +63,7 @@ impl Command {
             Self::Tokens(arguments) => arguments.model.threads.threads,
             Self::Bench(arguments) => arguments.model.threads.threads,
             Self::Doctor(arguments) => arguments.threads.threads,
-            Self::Models(_) | Self::Completions { .. } => None,
+            Self::Report(_) | Self::Models(_) | Self::Completions { .. } => None,
         }
     }
 }

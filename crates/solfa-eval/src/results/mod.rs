@@ -4,10 +4,13 @@
 //!
 //! - `results.jsonl`: [`ResultRow`]s, appended, never changed;
 //! - `layer-weights.jsonl`: [`LayerWeights`], what a learned mixture of layers came to;
+//! - `comparisons.jsonl`: [`PairedComparison`]s, two results on the same recordings;
 //! - `predictions/`: what every number was computed from.
 //!
 //! This module must not know: how heads are trained, how a report looks.
 
+mod paired;
 mod row;
 
+pub use paired::PairedComparison;
 pub use row::{LayerWeights, RESULT_SCHEMA, ResultRow};

@@ -92,8 +92,9 @@ mod tests {
     use crate::similarity::{Matrix, Truncation};
 
     fn correlations(x: &[f32], y: &[f32], items: usize) -> Result<CanonicalCorrelations, SimilarityError> {
-        let whitened =
-            |values: &[f32]| WhitenedLayer::new(Matrix::new(values, items, values.len() / items)?, &Truncation::default());
+        let whitened = |values: &[f32]| {
+            WhitenedLayer::new(Matrix::new(values, items, values.len() / items)?, &Truncation::default())
+        };
         CanonicalCorrelations::of(&whitened(x)?, &whitened(y)?)
     }
 

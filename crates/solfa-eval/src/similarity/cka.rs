@@ -134,9 +134,10 @@ impl MinibatchCka {
     /// Another number of layers than before, layers with other items, fewer than four items, a layer that is the same for
     /// all items of the batch.
     pub fn add(&mut self, a: &[Matrix<'_>], b: &[Matrix<'_>]) -> Result<(), SimilarityError> {
-        for (what, expected, found) in
-            [("layers of the first encoder", self.of_a.len(), a.len()), ("layers of the second", self.of_b.len(), b.len())]
-        {
+        for (what, expected, found) in [
+            ("layers of the first encoder", self.of_a.len(), a.len()),
+            ("layers of the second", self.of_b.len(), b.len()),
+        ] {
             if expected != found {
                 return Err(SimilarityError::Length { what, expected, found });
             }
@@ -243,7 +244,8 @@ mod tests {
     fn batches_add_up_to_what_the_whole_gives() {
         let (items, dim) = (4000, 6);
         let x = noise(items, dim, 1);
-        let y: Vec<f32> = times(&x, dim, &rotation(dim, 3)).iter().zip(noise(items, dim, 2)).map(|(x, e)| x + e).collect();
+        let y: Vec<f32> =
+            times(&x, dim, &rotation(dim, 3)).iter().zip(noise(items, dim, 2)).map(|(x, e)| x + e).collect();
         let whole = debiased_cka(matrix(&x, dim), matrix(&y, dim)).unwrap();
         let mut batches = MinibatchCka::new(1, 2);
         for start in (0..items).step_by(200) {
@@ -269,7 +271,10 @@ mod tests {
         let constant = [1.0; 12];
         assert_eq!(linear_cka(matrix(&x, 2), matrix(&x, 3)), Err(SimilarityError::ItemsDiffer { a: 6, b: 4 }));
         assert_eq!(linear_cka(matrix(&x, 2), matrix(&constant, 2)), Err(SimilarityError::Constant));
-        assert!(matches!(debiased_cka(matrix(&x, 4), matrix(&x, 4)), Err(SimilarityError::TooFewItems { found: 3, .. })));
+        assert!(matches!(
+            debiased_cka(matrix(&x, 4), matrix(&x, 4)),
+            Err(SimilarityError::TooFewItems { found: 3, .. })
+        ));
         let mut batches = MinibatchCka::new(1, 1);
         assert!(matches!(batches.add(&[], &[]), Err(SimilarityError::Length { .. })));
         assert_eq!(batches.values(), Err(SimilarityError::Constant));

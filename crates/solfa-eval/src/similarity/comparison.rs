@@ -184,8 +184,7 @@ impl LayerComparison {
         if settings.measure.is_canonical() {
             comparison.fill_canonical(&a.features, b, settings)?;
         } else {
-            let estimate =
-                if settings.measure == Measure::Cka { Estimate::Biased } else { Estimate::Unbiased };
+            let estimate = if settings.measure == Measure::Cka { Estimate::Biased } else { Estimate::Unbiased };
             comparison.values = alignments(&a.features, b, estimate)?;
         }
         Ok(comparison)
@@ -258,10 +257,8 @@ fn alignments(
     let of_b = b.map(grams).transpose()?;
     let right = of_b.as_ref().unwrap_or(&of_a);
     let pairs = pairs(of_a.len(), right.len(), of_b.is_none());
-    let found = pairs
-        .par_iter()
-        .map(|&(row, column)| of_a[row].alignment(&right[column]))
-        .collect::<Result<Vec<_>, _>>()?;
+    let found =
+        pairs.par_iter().map(|&(row, column)| of_a[row].alignment(&right[column])).collect::<Result<Vec<_>, _>>()?;
     let mut values = vec![vec![0.0; right.len()]; of_a.len()];
     for (&(row, column), value) in pairs.iter().zip(found) {
         values[row][column] = value;

@@ -3,6 +3,8 @@
 //! Roy, Vetterli: The effective rank, EUSIPCO 2007: the exponential of the entropy of the singular values as shares of their
 //! sum. Between 1 and the rank.
 
+use faer::Side;
+
 use super::{Matrix, SimilarityError};
 
 /// The effective rank of a layer's items around their mean. (Without centring, an offset that all items share would
@@ -16,9 +18,13 @@ pub fn effective_rank(layer: Matrix<'_>) -> Result<f64, SimilarityError> {
     if items < 2 {
         return Err(SimilarityError::TooFewItems { what: "the effective rank", expected: 2, found: items });
     }
-    let singular_values =
-        layer.centred()?.singular_values().map_err(|_| SimilarityError::NoConvergence { items, dim })?;
-    effective_rank_of(&singular_values)
+    let centred = layer.centred()?;
+    // The smaller of the two products has the squares of the singular values. Those that are lost in rounding, below 1e-8 of
+    // the largest, would hardly count.
+    let products = if items < dim { &centred * centred.transpose() } else { centred.transpose() * &centred };
+    let squares =
+        products.self_adjoint_eigenvalues(Side::Lower).map_err(|_| SimilarityError::NoConvergence { items, dim })?;
+    effective_rank_of(&squares.iter().map(|square| square.max(0.0).sqrt()).collect::<Vec<_>>())
 }
 
 /// The effective rank of singular values in any order and of any scale.

@@ -103,11 +103,7 @@ impl CrossMoments {
         let truncation = Truncation { tolerance: truncation.tolerance.max(TOLERANCE), ..*truncation };
         truncation.check()?;
         if self.items < 3 {
-            return Err(SimilarityError::TooFewItems {
-                what: "canonical correlation",
-                expected: 3,
-                found: self.items,
-            });
+            return Err(SimilarityError::TooFewItems { what: "canonical correlation", expected: 3, found: self.items });
         }
         let (whitener_a, loadings_a) = self.whitener(&self.covariance_a(), &truncation)?;
         let (whitener_b, loadings_b) = self.whitener(&self.covariance_b(), &truncation)?;
@@ -128,8 +124,9 @@ impl CrossMoments {
             return Err(SimilarityError::Constant);
         }
         let shrinkage = truncation.shrinkage(&singular_values[..rank]);
-        let whitener =
-            Mat::from_fn(dim, rank, |row, column| directions[(row, column)] * shrinkage[column] / singular_values[column]);
+        let whitener = Mat::from_fn(dim, rank, |row, column| {
+            directions[(row, column)] * shrinkage[column] / singular_values[column]
+        });
         let loadings =
             Mat::from_fn(rank, dim, |row, column| directions[(column, row)] * shrinkage[row] * singular_values[row]);
         Ok((whitener, loadings))
@@ -172,11 +169,9 @@ mod tests {
         }
         assert_eq!(moments.items(), items);
         assert!((moments.linear_cka().unwrap() - linear_cka(x, y).unwrap()).abs() < 1e-9);
-        for truncation in [
-            Truncation::default(),
-            Truncation::svcca(),
-            Truncation { ridge: 0.1, ..Truncation::default() },
-        ] {
+        for truncation in
+            [Truncation::default(), Truncation::svcca(), Truncation { ridge: 0.1, ..Truncation::default() }]
+        {
             let parts = moments.canonical_correlations(&truncation).unwrap();
             let whitened = |matrix| WhitenedLayer::new(matrix, &truncation).unwrap();
             let whole = CanonicalCorrelations::of(&whitened(x), &whitened(y)).unwrap();

@@ -26,7 +26,8 @@ impl CanonicalCorrelations {
     pub fn projection_weighted(&self) -> ProjectionWeighted {
         let weighted = |weights: &[f64]| {
             let total: f64 = weights.iter().sum();
-            weights.iter().zip(&self.correlations).map(|(weight, correlation)| weight * correlation).sum::<f64>() / total
+            weights.iter().zip(&self.correlations).map(|(weight, correlation)| weight * correlation).sum::<f64>()
+                / total
         };
         ProjectionWeighted { by_a: weighted(&self.weights_a), by_b: weighted(&self.weights_b) }
     }

@@ -32,7 +32,8 @@ impl Truncation {
     }
 
     pub(super) fn check(&self) -> Result<(), SimilarityError> {
-        let setting = |what, expected, value: f64| SimilarityError::Setting { what, expected, found: value.to_string() };
+        let setting =
+            |what, expected, value: f64| SimilarityError::Setting { what, expected, found: value.to_string() };
         if !(self.variance > 0.0 && self.variance <= 1.0) {
             return Err(setting("the share of the variance", "a number above 0 and at most 1", self.variance));
         }
@@ -90,8 +91,7 @@ impl WhitenedLayer {
         if items < 3 {
             return Err(SimilarityError::TooFewItems { what: "canonical correlation", expected: 3, found: items });
         }
-        let decomposition =
-            layer.centred()?.thin_svd().map_err(|_| SimilarityError::NoConvergence { items, dim })?;
+        let decomposition = layer.centred()?.thin_svd().map_err(|_| SimilarityError::NoConvergence { items, dim })?;
         let singular_values: Vec<f64> = decomposition.S().column_vector().iter().copied().collect();
         let rank = truncation.rank(&singular_values);
         let shrinkage = truncation.shrinkage(&singular_values[..rank]);
@@ -116,7 +116,10 @@ impl WhitenedLayer {
 }
 
 /// Eigenvalues of a covariance in descending order, as singular values, with their vectors in columns.
-pub(super) fn principal_directions(covariance: &Mat<f64>, items: usize) -> Result<(Vec<f64>, Mat<f64>), SimilarityError> {
+pub(super) fn principal_directions(
+    covariance: &Mat<f64>,
+    items: usize,
+) -> Result<(Vec<f64>, Mat<f64>), SimilarityError> {
     let dim = covariance.nrows();
     let decomposition =
         covariance.self_adjoint_eigen(Side::Lower).map_err(|_| SimilarityError::NoConvergence { items, dim })?;
@@ -149,7 +152,8 @@ pub(in crate::similarity) mod tests {
     /// The product of `[items, dim]` with `[dim, out]`.
     pub(in crate::similarity) fn times(values: &[f32], dim: usize, map: &[f32]) -> Vec<f32> {
         let out = map.len() / dim;
-        let product = |row: &[f32], column: usize| row.iter().zip(map[column..].iter().step_by(out)).map(|(a, b)| a * b).sum();
+        let product =
+            |row: &[f32], column: usize| row.iter().zip(map[column..].iter().step_by(out)).map(|(a, b)| a * b).sum();
         values.chunks(dim).flat_map(|row| (0..out).map(move |column| product(row, column))).collect()
     }
 

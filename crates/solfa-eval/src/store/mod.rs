@@ -33,7 +33,7 @@ mod read;
 mod safetensors;
 mod space;
 mod spool;
-mod staged;
+pub(crate) mod staged;
 mod table;
 mod tokens;
 mod vectors;

@@ -20,7 +20,7 @@ pub(super) const TEMPORARY_SUFFIX: &str = ".partial";
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// A file that is written in full under a temporary name. It is removed unless it is committed.
-pub(super) struct StagedFile {
+pub(crate) struct StagedFile {
     path: PathBuf,
     file: NamedTempFile,
 }
@@ -28,7 +28,7 @@ pub(super) struct StagedFile {
 impl StagedFile {
     /// Writes what will be the file at `path`: creates its folder, lets `write` fill a temporary file there, and syncs
     /// it to the disk.
-    pub(super) fn write(
+    pub(crate) fn write(
         path: &Path,
         write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
     ) -> Result<Self, StoreError> {
@@ -46,7 +46,7 @@ impl StagedFile {
     }
 
     /// Gives the file its name, in place of a file that had it.
-    pub(super) fn commit(self) -> Result<(), StoreError> {
+    pub(crate) fn commit(self) -> Result<(), StoreError> {
         let Self { path, file } = self;
         file.persist(&path).map_err(|error| StoreError::io("write", &path, error.error))?;
         Ok(())
