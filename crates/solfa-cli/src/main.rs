@@ -46,6 +46,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Tag(arguments) => commands::tag::run(&arguments),
         Command::Tokens(arguments) => commands::tokens::run(&arguments),
         Command::Data(arguments) => commands::data::run(&arguments),
+        Command::Report(arguments) => commands::report::run(&arguments),
         Command::Models(arguments) => commands::models::run(&arguments),
         Command::Doctor(arguments) => commands::doctor::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),

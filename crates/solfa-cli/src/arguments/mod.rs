@@ -1,6 +1,7 @@
 //! What can be typed, and its help.
 
 mod data;
+mod report;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use solfa_signal::windows::{Tail, WindowLength, WindowPlan};
 use crate::terminal::UsageError;
 
 pub(crate) use data::{DataArguments, DataCheckArguments, DataCommand, DataImportArguments};
+pub(crate) use report::ReportArguments;
 
 /// Self-supervised music representations.
 #[derive(Debug, Parser)]
@@ -40,6 +42,8 @@ pub(crate) enum Command {
     Tokens(TokensArguments),
     /// Data sets: import them from their own files, check them
     Data(DataArguments),
+    /// Make a page, or tables, of a folder of results
+    Report(ReportArguments),
     /// List the models that are known
     Models(JsonArguments),
     /// Show what this machine and this program can do
@@ -63,7 +67,7 @@ impl Command {
             Self::Tokens(arguments) => arguments.model.threads.threads,
             Self::Bench(arguments) => arguments.model.threads.threads,
             Self::Doctor(arguments) => arguments.threads.threads,
-            Self::Data(_) | Self::Models(_) | Self::Completions { .. } => None,
+            Self::Data(_) | Self::Report(_) | Self::Models(_) | Self::Completions { .. } => None,
         }
     }
 }

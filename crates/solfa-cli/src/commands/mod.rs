@@ -6,5 +6,6 @@ pub(crate) mod data;
 pub(crate) mod doctor;
 pub(crate) mod embed;
 pub(crate) mod models;
+pub(crate) mod report;
 pub(crate) mod tag;
 pub(crate) mod tokens;
