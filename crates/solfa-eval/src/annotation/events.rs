@@ -24,7 +24,9 @@ pub fn read_events(path: &Path) -> Result<Vec<f64>, AnnotationError> {
 pub(super) fn check_follows(row: &Row<'_>, last: Option<f64>, time: f64) -> Result<(), AnnotationError> {
     row.check_time(time)?;
     match last {
-        Some(last) if time < last => Err(row.error(format!("a time of {last} s, which comes before it, or later"), time)),
+        Some(last) if time < last => {
+            Err(row.error(format!("a time of {last} s, which comes before it, or later"), time))
+        }
         _ => Ok(()),
     }
 }
@@ -49,7 +51,10 @@ mod tests {
             &[
                 ("0.5\nnan\n", "line 2: a finite number is expected, and `nan` is found"),
                 ("inf", "line 1: a finite number"),
-                ("0.5\n0.4", "line 2: a time of 0.5 s, which comes before it, or later is expected, and `0.4` is found"),
+                (
+                    "0.5\n0.4",
+                    "line 2: a time of 0.5 s, which comes before it, or later is expected, and `0.4` is found",
+                ),
                 ("1 2", "line 1: `time` is expected, and `1 2` is found"),
                 ("one", "a finite number is expected, and `one` is found"),
                 ("44100000", "at most 30000"),

@@ -27,10 +27,7 @@ pub(super) fn message<T, E: std::fmt::Display>(result: Result<T, E>) -> String {
 }
 
 /// Asserts that each text is refused, and that the error names the file and says what is given.
-pub(super) fn assert_refused<T, E: std::fmt::Display>(
-    read: impl Fn(&Path) -> Result<T, E>,
-    cases: &[(&str, &str)],
-) {
+pub(super) fn assert_refused<T, E: std::fmt::Display>(read: impl Fn(&Path) -> Result<T, E>, cases: &[(&str, &str)]) {
     let folder = Folder::new();
     for (text, reason) in cases {
         let path = folder.write("hostile.txt", text);

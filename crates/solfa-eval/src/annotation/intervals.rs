@@ -148,6 +148,9 @@ mod tests {
                 ("0 1e9 a", "at most 30000"),
             ],
         );
-        assert_refused(read_intervals, &[("0 1 2", "`start end` is expected"), ("0 1\n0.5 2", "line 2: a start at 1 s")]);
+        assert_refused(
+            read_intervals,
+            &[("0 1 2", "`start end` is expected"), ("0 1\n0.5 2", "line 2: a start at 1 s")],
+        );
     }
 }

@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::AnnotationError;
 use super::beats::{Beat, position};
 use super::chords::check_chord;
+use super::key::parse_key;
 use super::lines::{Lines, quoted};
-use super::AnnotationError;
 use crate::metrics::intervals::{LabelledIntervals, MAXIMUM_SECONDS};
+use crate::metrics::key::KeyLabel;
 
 /// An interval's end is its time plus its duration, and may be behind the next time by rounding. So much is cut off.
 const ROUNDING_SECONDS: f64 = 1e-3;
@@ -95,12 +97,13 @@ impl JamsAnnotation {
             if let Some(last) = beats.last().map(|beat| beat.time).filter(|&last| time < last) {
                 return Err(self.error(index, format!("a time of {last} s, which comes before it, or later"), time));
             }
-            let position = match &observation.value {
-                Value::Null => None,
-                value => Some(value.as_f64().and_then(position).ok_or_else(|| {
-                    self.error(index, "a beat's number in the bar, a whole number or null,", value)
-                })?),
-            };
+            let position =
+                match &observation.value {
+                    Value::Null => None,
+                    value => Some(value.as_f64().and_then(position).ok_or_else(|| {
+                        self.error(index, "a beat's number in the bar, a whole number or null,", value)
+                    })?),
+                };
             beats.push(Beat { time, position });
         }
         Ok(beats)
@@ -149,11 +152,11 @@ impl JamsAnnotation {
         Ok(chords)
     }
 
-    /// The one key, as `C# minor`: values are `C#:minor`.
+    /// The one key: values are `C#:minor`, or `N`.
     ///
     /// # Errors
-    /// If there is not one observation, or its value is no key with a mode.
-    pub fn key(&self) -> Result<String, AnnotationError> {
+    /// If there is not one observation, or its value is no major or minor key.
+    pub fn key(&self) -> Result<KeyLabel, AnnotationError> {
         let [observation] = self.observations.as_slice() else {
             return Err(AnnotationError::Content {
                 path: self.path.clone(),
@@ -161,9 +164,11 @@ impl JamsAnnotation {
                 found: format!("{} are", self.observations.len()),
             });
         };
-        let key = observation.value.as_str().and_then(|value| value.split_once(':'));
-        let (tonic, mode) = key.ok_or_else(|| self.error(0, "a key such as `C#:minor`", &observation.value))?;
-        Ok(format!("{tonic} {mode}"))
+        match observation.value.as_str() {
+            Some("N") => Ok(KeyLabel::Unknown),
+            Some(key) => parse_key(&key.replacen(':', " ", 1)).map_err(|expected| self.error(0, expected, key)),
+            None => Err(self.error(0, "a key such as `C#:minor`", &observation.value)),
+        }
     }
 
     fn error(&self, index: usize, expected: impl Into<String>, found: impl std::fmt::Display) -> AnnotationError {
@@ -266,9 +271,12 @@ mod tests {
         assert_eq!(beats.beats().unwrap(), expected);
         let chords = jams.first(&["chord_harte", "chord"]).unwrap().chords().unwrap();
         assert_eq!((chords.intervals[0].end, chords.labels[1].as_str()), (1.1, "G:7"));
-        assert_eq!(jams.first(&["key_mode"]).unwrap().key().unwrap(), "C# minor");
+        assert_eq!(jams.first(&["key_mode"]).unwrap().key().unwrap(), "C# minor".parse().unwrap());
         let missing = message(jams.first(&["segment_open"]));
-        assert!(missing.contains("namespace segment_open is expected, and beat, chord, key_mode are found"), "{missing}");
+        assert!(
+            missing.contains("namespace segment_open is expected, and beat, chord, key_mode are found"),
+            "{missing}"
+        );
     }
 
     #[test]
@@ -293,11 +301,15 @@ mod tests {
             let error = message(read(json));
             assert!(error.contains("a.jams") && error.contains(reason), "{error}");
         }
-        let observations = |data: &str| read(&format!(r#"{{"annotations": [{{"namespace": "x", "data": [{data}]}}]}}"#)).unwrap();
+        let observations =
+            |data: &str| read(&format!(r#"{{"annotations": [{{"namespace": "x", "data": [{data}]}}]}}"#)).unwrap();
         let unsorted = observations(r#"{"time": 2}, {"time": 1}"#);
         assert!(message(unsorted.annotations[0].beats()).contains("observation 1 of namespace x: a time of 2 s"));
         for (data, reason) in [
-            (r#"{"time": 0, "duration": 2, "value": "C"}, {"time": 1, "duration": 1, "value": "C"}"#, "a time of 2 s, where"),
+            (
+                r#"{"time": 0, "duration": 2, "value": "C"}, {"time": 1, "duration": 1, "value": "C"}"#,
+                "a time of 2 s, where",
+            ),
             (r#"{"time": 0, "duration": 0, "value": "C"}"#, "a duration above 0 s"),
             (r#"{"time": 0, "duration": 1, "value": 3}"#, "a label is expected, and `3` is found"),
             (r#"{"time": -1, "duration": 1, "value": "C"}"#, "not negative"),
@@ -307,6 +319,8 @@ mod tests {
             assert!(error.contains(reason), "{error}");
         }
         let two = observations(r#"{"time": 0, "value": "C:major"}, {"time": 1, "value": "D:minor"}"#);
-        assert!(message(two.annotations[0].key()).contains("one observation of namespace x is expected, and 2 are found"));
+        assert!(
+            message(two.annotations[0].key()).contains("one observation of namespace x is expected, and 2 are found")
+        );
     }
 }

@@ -11,7 +11,7 @@
 //! | [`read_section_starts`] | `start label`, the last one `end` | Harmonix `segments` |
 //! | [`read_time_series`] | `time value` | `mir_eval`: melody |
 //! | [`read_notes`] | `onset offset Hz` | `mir_eval`: transcription |
-//! | [`read_key`] | `tonic mode`, alone | `mir_eval` |
+//! | [`read_key`] | `tonic mode` or `X`, alone | `mir_eval` |
 //! | [`read_tempo`] | `tempo tempo weight`, alone | `mir_eval`, MIREX |
 //! | [`Jams`] | JSON | JAMS |
 //!

@@ -5,20 +5,29 @@
 //!
 //! This module must not know: files and their formats, tasks, probes.
 
+pub mod beat;
 pub mod bipartite;
 pub mod chord;
+pub mod classification;
 pub mod intervals;
+pub mod key;
 pub mod matching;
 pub mod melody;
 pub mod notes;
+pub mod onset;
 pub mod piano_roll;
-pub mod precision_recall;
+pub mod retrieval;
 pub mod segment;
 pub mod separation;
+pub mod tempo;
 
+mod check;
 mod error;
+mod f_measure;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod golden_cases;
 
 pub use error::MetricError;
-
-#[cfg(test)]
-pub(crate) mod golden_cases;
+pub use f_measure::FMeasure;
