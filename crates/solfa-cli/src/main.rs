@@ -45,6 +45,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Embed(arguments) => commands::embed::run(&arguments),
         Command::Tag(arguments) => commands::tag::run(&arguments),
         Command::Tokens(arguments) => commands::tokens::run(&arguments),
+        Command::Score(arguments) => commands::score::run(&arguments),
         Command::Models(arguments) => commands::models::run(&arguments),
         Command::Doctor(arguments) => commands::doctor::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),

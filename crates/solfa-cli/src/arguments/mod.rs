@@ -15,6 +15,10 @@ use solfa_signal::windows::{Tail, WindowLength, WindowPlan};
 
 use crate::terminal::UsageError;
 
+mod score;
+
+pub(crate) use score::{PairArguments, ScoreArguments};
+
 /// Self-supervised music representations.
 #[derive(Debug, Parser)]
 #[command(name = "solfa", version, about, max_term_width = 100, after_help = EXIT_CODES)]
@@ -34,6 +38,8 @@ pub(crate) enum Command {
     Tag(TagArguments),
     /// Turn a recording into the tokens that a model was trained to predict
     Tokens(TokensArguments),
+    /// Score an estimate against a reference, by mir_eval's scores
+    Score(ScoreArguments),
     /// List the models that are known
     Models(JsonArguments),
     /// Show what this machine and this program can do
@@ -57,7 +63,7 @@ impl Command {
             Self::Tokens(arguments) => arguments.model.threads.threads,
             Self::Bench(arguments) => arguments.model.threads.threads,
             Self::Doctor(arguments) => arguments.threads.threads,
-            Self::Models(_) | Self::Completions { .. } => None,
+            Self::Models(_) | Self::Score(_) | Self::Completions { .. } => None,
         }
     }
 }

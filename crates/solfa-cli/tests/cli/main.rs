@@ -12,6 +12,7 @@ mod hostile;
 mod inputs;
 mod models;
 mod resume;
+mod score;
 mod songs;
 mod tag;
 mod windows;
