@@ -4,9 +4,11 @@
 
 mod boundaries;
 mod clustering;
+mod hierarchy;
 
 pub use boundaries::{BoundaryDeviation, boundaries, boundary_deviation, boundary_hit_rate};
 pub use clustering::{Contingency, SAMPLE_SECONDS};
+pub use hierarchy::hierarchy_scores;
 
 use super::MetricError;
 use super::intervals::{Interval, LabelledIntervals, check_ordered_intervals};
