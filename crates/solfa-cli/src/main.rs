@@ -47,6 +47,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Tokens(arguments) => commands::tokens::run(&arguments),
         Command::Data(arguments) => commands::data::run(&arguments),
         Command::Report(arguments) => commands::report::run(&arguments),
+        Command::Score(arguments) => commands::score::run(&arguments),
         Command::Models(arguments) => commands::models::run(&arguments),
         Command::Doctor(arguments) => commands::doctor::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),

@@ -20,6 +20,9 @@ use crate::terminal::UsageError;
 
 pub(crate) use data::{DataArguments, DataCheckArguments, DataCommand, DataImportArguments};
 pub(crate) use report::ReportArguments;
+mod score;
+
+pub(crate) use score::{PairArguments, ScoreArguments};
 
 /// Self-supervised music representations.
 #[derive(Debug, Parser)]
@@ -44,6 +47,8 @@ pub(crate) enum Command {
     Data(DataArguments),
     /// Make a page, or tables, of a folder of results
     Report(ReportArguments),
+    /// Score an estimate against a reference, by mir_eval's scores
+    Score(ScoreArguments),
     /// List the models that are known
     Models(JsonArguments),
     /// Show what this machine and this program can do
@@ -67,7 +72,7 @@ impl Command {
             Self::Tokens(arguments) => arguments.model.threads.threads,
             Self::Bench(arguments) => arguments.model.threads.threads,
             Self::Doctor(arguments) => arguments.threads.threads,
-            Self::Data(_) | Self::Report(_) | Self::Models(_) | Self::Completions { .. } => None,
+            Self::Data(_) | Self::Report(_) | Self::Score(_) | Self::Models(_) | Self::Completions { .. } => None,
         }
     }
 }

@@ -7,5 +7,6 @@ pub(crate) mod doctor;
 pub(crate) mod embed;
 pub(crate) mod models;
 pub(crate) mod report;
+pub(crate) mod score;
 pub(crate) mod tag;
 pub(crate) mod tokens;

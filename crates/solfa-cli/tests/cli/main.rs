@@ -14,6 +14,7 @@ mod inputs;
 mod models;
 mod report;
 mod resume;
+mod score;
 mod songs;
 mod tag;
 mod windows;

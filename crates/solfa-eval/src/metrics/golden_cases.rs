@@ -1,9 +1,9 @@
-//! What `mir_eval` computed, for the tests of this module.
-
-use std::path::Path;
+//! Cases of `mir_eval`, with every score by its name.
 
 use serde_json::Value;
 
+pub(crate) use super::golden::numbers;
+use super::golden::{assert_golden_scores, read};
 use super::intervals::{Interval, LabelledIntervals};
 
 /// A folder below `fixtures/golden` with `inputs.json` and `outputs.json`.
@@ -21,9 +21,7 @@ pub(crate) struct GoldenCase<'golden> {
 
 impl Golden {
     pub(crate) fn read(folder: &str) -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden").join(folder);
-        let read = |name: &str| serde_json::from_slice(&fs_err::read(folder.join(name)).unwrap()).unwrap();
-        Self { inputs: read("inputs.json"), outputs: read("outputs.json") }
+        Self { inputs: read(folder, "inputs.json"), outputs: read(folder, "outputs.json") }
     }
 
     /// The cases whose name starts with `prefix`.
@@ -34,56 +32,21 @@ impl Golden {
 }
 
 impl GoldenCase<'_> {
-    /// Asserts that the scores have the names of the golden ones in their order, and their values to `tolerance`; and, as
-    /// a canary, that each score would be rejected if it were off by ten times the tolerance.
-    pub(crate) fn assert_scores(&self, actual: &[(&'static str, f64)], tolerance: f64) {
-        let expected: Vec<(&str, f64)> = self
-            .scores
-            .as_object()
-            .unwrap()
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_f64().unwrap()))
-            .collect();
-        assert!(!expected.is_empty(), "{}: nothing to compare with", self.name);
-        assert_eq!(compare(actual, &expected, tolerance), Ok(()), "{}", self.name);
-        for index in 0..actual.len() {
-            for direction in [-1.0, 1.0] {
-                let mut perturbed = actual.to_vec();
-                perturbed[index].1 += direction * 10.0 * tolerance;
-                let seen = compare(&perturbed, &expected, tolerance).is_err();
-                assert!(seen, "{}: the canary at {} was not rejected", self.name, actual[index].0);
-            }
-        }
+    /// Asserts that the scores have the names of the golden ones in their order, and their values.
+    #[track_caller]
+    pub(crate) fn assert_scores(&self, actual: &[(&'static str, f64)]) {
+        let (names, actual): (Vec<&str>, Vec<f64>) = actual.iter().copied().unzip();
+        let scores = self.scores.as_object().unwrap();
+        assert_eq!(names, scores.keys().collect::<Vec<_>>(), "{}", self.name);
+        let expected: Vec<f64> = scores.values().map(|value| value.as_f64().unwrap()).collect();
+        assert_golden_scores(self.name, &actual, &expected);
     }
-}
-
-fn compare(actual: &[(&'static str, f64)], expected: &[(&str, f64)], tolerance: f64) -> Result<(), String> {
-    let names = |scores: &[(&str, f64)]| scores.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>();
-    if names(actual) != names(expected) {
-        return Err(format!("{:?} instead of {:?}", names(actual), names(expected)));
-    }
-    for ((name, actual), (_, expected)) in actual.iter().zip(expected) {
-        let difference = (actual - expected).abs();
-        // A NaN is no match.
-        if difference.is_nan() || difference > tolerance {
-            return Err(format!("{name} is {actual} instead of {expected}"));
-        }
-    }
-    Ok(())
-}
-
-/// A JSON list of numbers.
-pub(crate) fn numbers(values: &Value) -> Vec<f64> {
-    values.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
-}
-
-/// A JSON list of `[start, end]`.
-pub(crate) fn intervals(values: &Value) -> Vec<Interval> {
-    values.as_array().unwrap().iter().map(numbers).map(|pair| Interval::new(pair[0], pair[1])).collect()
 }
 
 /// JSON lists of `[start, end]` and of labels.
-pub(crate) fn labelled(values: &Value, labels: &Value) -> LabelledIntervals {
+pub(crate) fn labelled(intervals: &Value, labels: &Value) -> LabelledIntervals {
+    let intervals = intervals.as_array().unwrap().iter().map(numbers);
+    let intervals = intervals.map(|pair| Interval::new(pair[0], pair[1])).collect();
     let labels = labels.as_array().unwrap().iter().map(|label| label.as_str().unwrap().to_owned()).collect();
-    LabelledIntervals::new("golden", intervals(values), labels).unwrap()
+    LabelledIntervals::new("golden", intervals, labels).unwrap()
 }

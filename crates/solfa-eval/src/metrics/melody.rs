@@ -218,7 +218,7 @@ mod tests {
                 Melody { times: &times, frequencies: &reference },
                 Melody { times: &times, frequencies: &estimate },
             );
-            case.assert_scores(&scores.unwrap().named(), 1e-9);
+            case.assert_scores(&scores.unwrap().named());
         }
     }
 

@@ -16,7 +16,6 @@ pub mod melody;
 pub mod notes;
 pub mod onset;
 pub mod piano_roll;
-pub mod precision_recall;
 pub mod retrieval;
 pub mod segment;
 pub mod separation;
@@ -28,7 +27,7 @@ mod f_measure;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
-pub(crate) mod golden_cases;
+mod golden_cases;
 
 pub use error::MetricError;
 pub use f_measure::FMeasure;

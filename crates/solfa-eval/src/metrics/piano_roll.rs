@@ -3,8 +3,8 @@
 //! MARBLE's score of transcription by frames: every cell of `[frames, keys]` is one decision, and precision, recall and F are
 //! of the counts of all recordings, not means of theirs.
 
+use super::FMeasure;
 use super::MetricError;
-use super::precision_recall::PrecisionRecall;
 
 /// Counts of cells, which add up over recordings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,8 +36,8 @@ impl CellCounts {
     }
 
     /// Precision, recall and F-measure of all that was added.
-    pub fn scores(&self) -> PrecisionRecall {
-        PrecisionRecall::from_counts(self.in_both, self.in_reference, self.in_estimate)
+    pub fn scores(&self) -> FMeasure {
+        FMeasure::from_counts(self.in_both, self.in_reference, self.in_estimate)
     }
 }
 
@@ -52,7 +52,7 @@ mod tests {
         counts.add(&[true], &[true]).unwrap();
         assert_eq!(counts, CellCounts { in_both: 2, in_reference: 3, in_estimate: 3 });
         assert_eq!(counts.scores().f_measure, 2.0 / 3.0);
-        assert_eq!(CellCounts::default().scores(), PrecisionRecall::default());
+        assert_eq!(CellCounts::default().scores(), FMeasure::ZERO);
         assert!(counts.add(&[true], &[]).is_err());
     }
 }

@@ -3,10 +3,10 @@
 //! Hit rates: Turnbull, Lanckriet, Pampalk, Goto: "A supervised approach for detecting boundaries in music using difference
 //! features and boosting", ISMIR 2007, which brought in the deviations too. Windows of 0.5 s and 3 s are MIREX's.
 
+use super::super::FMeasure;
 use super::super::MetricError;
 use super::super::intervals::{Interval, check_intervals};
 use super::super::matching::match_events;
-use super::super::precision_recall::PrecisionRecall;
 
 /// The starts and ends of all intervals, ascending, each once, in steps of 10 microseconds.
 pub fn boundaries(intervals: &[Interval]) -> Vec<f64> {
@@ -30,14 +30,14 @@ pub fn boundary_hit_rate(
     estimate: &[Interval],
     window: f64,
     trim: bool,
-) -> Result<PrecisionRecall, MetricError> {
+) -> Result<FMeasure, MetricError> {
     if !window.is_finite() {
         return Err(MetricError::NotFinite { what: "the window of a hit rate", index: 0, value: window });
     }
     let (reference, estimate) =
         (checked("reference segments", reference, trim)?, checked("estimated segments", estimate, trim)?);
     let hits = match_events(&reference, &estimate, window).len();
-    Ok(PrecisionRecall::from_counts(hits, reference.len(), estimate.len()))
+    Ok(FMeasure::from_counts(hits, reference.len(), estimate.len()))
 }
 
 /// Medians of the distances from each boundary to the nearest one of the other, in seconds.
@@ -121,12 +121,9 @@ mod tests {
         assert_eq!((untrimmed.precision, untrimmed.recall), (1.0, 0.75));
         let trimmed = boundary_hit_rate(&reference, &estimate, 0.5, true).unwrap();
         assert_eq!((trimmed.precision, trimmed.recall), (1.0, 0.5));
-        assert_eq!(boundary_hit_rate(&reference, &estimate, 0.3, true).unwrap(), PrecisionRecall::default());
+        assert_eq!(boundary_hit_rate(&reference, &estimate, 0.3, true).unwrap(), FMeasure::ZERO);
         // One part alone has nothing but its ends.
-        assert_eq!(
-            boundary_hit_rate(&reference, &intervals(&[0.0, 30.0]), 3.0, true).unwrap(),
-            PrecisionRecall::default()
-        );
+        assert_eq!(boundary_hit_rate(&reference, &intervals(&[0.0, 30.0]), 3.0, true).unwrap(), FMeasure::ZERO);
         assert!(boundary_hit_rate(&reference, &estimate, f64::NAN, false).is_err());
     }
 

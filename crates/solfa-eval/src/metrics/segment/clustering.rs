@@ -7,9 +7,9 @@
 
 use std::collections::HashMap;
 
+use super::super::FMeasure;
 use super::super::MetricError;
 use super::super::intervals::{Interval, LabelledIntervals, check_ordered_intervals};
-use super::super::precision_recall::PrecisionRecall;
 
 /// Seconds from one sample to the next, as in `mir_eval`.
 pub const SAMPLE_SECONDS: f64 = 0.1;
@@ -84,9 +84,9 @@ impl Contingency {
     }
 
     /// Of the pairs of samples that share a label in one, which share one in the other. 0 where no two samples do.
-    pub fn pairwise(&self) -> PrecisionRecall {
+    pub fn pairwise(&self) -> FMeasure {
         let shared = self.pairs_in_both() as usize;
-        PrecisionRecall::from_counts(
+        FMeasure::from_counts(
             shared,
             pairs_of_all(&self.of_reference) as usize,
             pairs_of_all(&self.of_estimate) as usize,
@@ -144,6 +144,9 @@ impl Contingency {
     }
 
     /// Mutual information over the geometric mean of the entropies, from 0 to 1.
+    ///
+    /// Where one side alone has a single label this is 0. `mir_eval` then divides its rounding by 1e-10, and gives up to
+    /// 1e-5 of noise.
     pub fn normalized_mutual_information(&self) -> f64 {
         if self.is_trivial() {
             return 1.0;
@@ -154,16 +157,16 @@ impl Contingency {
 
     /// Normalised conditional entropies: over-segmentation as precision, under-segmentation as recall, each from 0 to 1.
     /// Normalised by the largest entropy that so many labels could have; 0 where there is one label alone.
-    pub fn normalized_conditional_entropy(&self) -> PrecisionRecall {
+    pub fn normalized_conditional_entropy(&self) -> FMeasure {
         self.conditional_entropies((self.of_reference.len() as f64).ln(), (self.of_estimate.len() as f64).ln())
     }
 
     /// V-measure: the same normalised by the entropies that the labels have. Homogeneity is recall, completeness precision.
-    pub fn v_measure(&self) -> PrecisionRecall {
+    pub fn v_measure(&self) -> FMeasure {
         self.conditional_entropies(entropy(&self.of_reference), entropy(&self.of_estimate))
     }
 
-    fn conditional_entropies(&self, reference_scale: f64, estimate_scale: f64) -> PrecisionRecall {
+    fn conditional_entropies(&self, reference_scale: f64, estimate_scale: f64) -> FMeasure {
         let total = self.total as f64;
         let of_rows: f64 =
             self.counts.iter().zip(&self.of_reference).map(|(row, &count)| count as f64 / total * entropy(row)).sum();
@@ -178,7 +181,7 @@ impl Contingency {
             .sum();
         let over = if estimate_scale > 0.0 { 1.0 - of_rows / estimate_scale } else { 0.0 };
         let under = if reference_scale > 0.0 { 1.0 - of_columns / reference_scale } else { 0.0 };
-        PrecisionRecall::new(over, under)
+        FMeasure::from_shares(over, under)
     }
 
     /// The mean of mutual information over all clusterings with labels as frequent as these (Vinh et al., equation 24a).
@@ -354,7 +357,7 @@ mod tests {
     fn one_label_alone_scores_without_nan() {
         let both = Contingency::of_labels(&[0, 0, 0], &[1, 1, 1]).unwrap();
         assert_eq!((both.adjusted_rand_index(), both.adjusted_mutual_information()), (1.0, 1.0));
-        assert_eq!(both.normalized_conditional_entropy(), PrecisionRecall::default());
+        assert_eq!(both.normalized_conditional_entropy(), FMeasure::ZERO);
         let one = Contingency::of_labels(&[0, 0, 0], &[1, 2, 2]).unwrap();
         for score in [one.adjusted_rand_index(), one.adjusted_mutual_information(), one.normalized_mutual_information()]
         {
@@ -363,7 +366,7 @@ mod tests {
         let different = Contingency::of_labels(&[0, 1, 2], &[0, 1, 2]).unwrap();
         assert_eq!(different.adjusted_rand_index(), 1.0);
         assert!(different.adjusted_mutual_information().is_finite());
-        assert_eq!(different.pairwise(), PrecisionRecall::default());
+        assert_eq!(different.pairwise(), FMeasure::ZERO);
     }
 
     #[test]

@@ -1,0 +1,110 @@
+//! `solfa score`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use solfa_eval::metrics::key::FifthRule;
+use solfa_eval::score::ScoreKind;
+
+const SCORE_EXAMPLES: &str = "\
+Examples:
+  solfa score chord reference.lab estimate.lab
+  solfa score segment reference.lab estimate.lab --json
+  solfa score key reference.txt estimate.txt --fifths both
+  solfa score beat references/ estimates/              every file of two folders, paired by name, and the mean
+
+Scores have mir_eval's names, order and values. Files are mir_eval's, one item a line, in seconds: `time` (beat, onset),
+`tempo tempo weight`, `C# minor` (key), `start end label` (chord in Harte's syntax, segment), `time Hz` (melody), `onset
+offset Hz` (notes). Lines that start with # are skipped. Beats may have their numbers in the bar behind them, and beat, key,
+chord and segment take JAMS.
+
+Exit codes: 0 all done; 2 wrong command line; 3 some files of the folders failed or have no partner, everything else was
+scored; 1 any other failure.";
+
+#[derive(Debug, Args)]
+#[command(after_help = SCORE_EXAMPLES)]
+pub(crate) struct ScoreArguments {
+    #[command(subcommand)]
+    pub(crate) command: ScoreCommand,
+}
+
+/// What is scored.
+#[derive(Debug, Subcommand)]
+#[command(subcommand_value_name = "KIND", subcommand_help_heading = "Kinds")]
+pub(crate) enum ScoreCommand {
+    /// Beats: F-measure, Cemgil, Goto, P-score, continuity, information gain; the first 5 s do not count
+    Beat(PairArguments),
+    /// Onsets: F-measure, precision, recall at 50 ms
+    Onset(PairArguments),
+    /// Tempo: P-score, one or both of two tempi correct at 8 %
+    Tempo(PairArguments),
+    /// Key: the weighted score of MIREX
+    Key(KeyArguments),
+    /// Chords: root, thirds, triads, tetrads, sevenths, majmin, mirex, with inversions; segmentation
+    Chord(PairArguments),
+    /// Structure: boundaries at 0.5 s and 3 s, and which parts are alike
+    Segment(PairArguments),
+    /// Melody: voicing, raw pitch and chroma, overall accuracy at 50 cents
+    Melody(PairArguments),
+    /// Notes: onset, pitch and offset, with and without offset; average overlap
+    Notes(PairArguments),
+}
+
+/// A reference and an estimate.
+#[derive(Debug, Args)]
+pub(crate) struct PairArguments {
+    /// What is true: a file, or a folder of files
+    pub(crate) reference: PathBuf,
+
+    /// What is scored: a file, or a folder with a file of the same name, but for its extension, for each reference
+    pub(crate) estimate: PathBuf,
+
+    /// Print one JSON object of names to numbers; for folders, {"files": [{"name": ..., "scores": {...}}], "mean": {...}}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyArguments {
+    #[command(flatten)]
+    pub(crate) pair: PairArguments,
+
+    /// Which fifths score 0.5: the one above the reference (mir_eval, MARBLE), or those above and below (MIREX since 2017)
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) fifths: FifthsName,
+}
+
+/// [`FifthRule`] by the names that it has on the command line.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum FifthsName {
+    /// The fifth above
+    #[default]
+    Ascending,
+    /// The fifths above and below
+    Both,
+}
+
+impl From<FifthsName> for FifthRule {
+    fn from(name: FifthsName) -> Self {
+        match name {
+            FifthsName::Ascending => Self::Ascending,
+            FifthsName::Both => Self::Both,
+        }
+    }
+}
+
+impl ScoreCommand {
+    /// The kind of score, and the two files.
+    pub(crate) fn pair(&self) -> (ScoreKind, &PairArguments) {
+        match self {
+            Self::Beat(pair) => (ScoreKind::Beat, pair),
+            Self::Onset(pair) => (ScoreKind::Onset, pair),
+            Self::Tempo(pair) => (ScoreKind::Tempo, pair),
+            Self::Key(KeyArguments { pair, fifths }) => (ScoreKind::Key((*fifths).into()), pair),
+            Self::Chord(pair) => (ScoreKind::Chord, pair),
+            Self::Segment(pair) => (ScoreKind::Segment, pair),
+            Self::Melody(pair) => (ScoreKind::Melody, pair),
+            Self::Notes(pair) => (ScoreKind::Notes, pair),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Why an annotation cannot be read.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why an annotation cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum AnnotationError {
+    /// The file cannot be opened or read.
+    #[error("{source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why; it names the file.
+        source: io::Error,
+    },
+    /// The file is larger than any annotation.
+    #[error("{}: {num_bytes} bytes, and an annotation of at most {limit} is expected", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        num_bytes: u64,
+        /// The largest size that is read.
+        limit: u64,
+    },
+    /// The file is no UTF-8 text.
+    #[error("{}, line {line}: text in UTF-8 is expected, and this is none", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A line is not what it should be.
+    #[error("{}, line {line}: {expected} is expected, and `{found}` is found", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What should stand there.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+    /// The file has not the lines that it should have.
+    #[error("{}: {expected} is expected, and {found} found", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What should be there.
+        expected: String,
+        /// What is there, with its verb: `nothing is`.
+        found: String,
+    },
+    /// A JAMS file that is no JSON.
+    #[error("{}: JAMS is JSON, and this is none: {source}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// An observation of a JAMS file is not what it should be.
+    #[error("{}, observation {index} of namespace {namespace}: {expected} is expected, and `{found}` is found", path.display())]
+    Observation {
+        /// The file.
+        path: PathBuf,
+        /// The namespace of the annotation.
+        namespace: String,
+        /// Its place in the annotation, from 0.
+        index: usize,
+        /// What should stand there.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+}

@@ -1,1 +1,0 @@
-//! Scores of two annotations by the names that `mir_eval` gives them: what `solfa score` prints.
