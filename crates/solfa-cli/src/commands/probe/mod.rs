@@ -1,0 +1,228 @@
+//! `solfa probe`.
+
+mod bundled;
+mod encode;
+mod report;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use solfa_eval::cache::{CacheDtype, CacheKey, FeatureCache, Kept};
+use solfa_eval::dataset::{DataSet, Split};
+use solfa_eval::results::ResultFolder;
+use solfa_eval::task::{Scope, Task};
+use solfa_probe::features::CachedFeatures;
+use solfa_probe::problem::{Problem, Row};
+use solfa_probe::protocol::Protocol;
+use solfa_probe::scan::Scan;
+use solfa_probe::suite::{Choices, Suite, SuiteTask};
+
+use self::encode::Encoding;
+use self::report::Report;
+use crate::arguments::ProbeArguments;
+use crate::inputs;
+use crate::terminal::{self, Outcome, UsageError};
+
+/// A task on a data set, ready to be probed.
+struct Entry {
+    problem: Problem,
+    protocol: Protocol,
+}
+
+impl Entry {
+    /// Seconds of the clips that recordings are cut into.
+    fn clip_seconds(&self) -> f64 {
+        self.protocol.clip_seconds.unwrap_or(self.problem.task.clip_seconds)
+    }
+
+    /// What the cache keeps of a recording for this task.
+    fn kept(&self) -> Kept {
+        match self.problem.task.kind.scope() {
+            Scope::Frame => Kept::Frames { maximum_per_second: self.protocol.maximum_frames_per_second },
+            _ => Kept::ClipMeans { clip_seconds: self.clip_seconds(), minimum_share: self.protocol.minimum_share },
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &ProbeArguments) -> anyhow::Result<Outcome> {
+    let (suite, folder) = suite(arguments)?;
+    if suite.models.is_empty() {
+        return Err(UsageError("no encoder to probe: give --model, several times for several".to_owned()).into());
+    }
+    let resolved = suite.resolve().map_err(|error| UsageError(error.to_string()))?;
+    let mut entries = Vec::with_capacity(resolved.len());
+    for ((task, protocol), entry) in resolved.into_iter().zip(&suite.tasks) {
+        if matches!(task.kind.scope(), Scope::Sound | Scope::Pairs) {
+            let reason = format!("task `{}`: there is no head for {} yet", task.name, task.kind.name());
+            return Err(UsageError(reason).into());
+        }
+        let problem = problem(&task, &folder.join(&entry.data), arguments.audio_root.as_deref())?;
+        problem.notes.iter().for_each(|note| terminal::note(note));
+        entries.push(Entry { problem, protocol });
+    }
+    let results = ResultFolder::new(&arguments.output);
+    let (_, broken) = results.rows()?;
+    for line in broken {
+        terminal::note(&format!("{}, line {}: left out: {}", results.rows_path().display(), line.line, line.reason));
+    }
+    let cache = FeatureCache::new(cache_folder(arguments)?);
+    let mut report = Report::new(arguments.json);
+    let mut num_failed = 0;
+    for model in &suite.models {
+        num_failed += probe_model(arguments, model, &entries, &cache, &results, &mut report)?;
+    }
+    let parquet = results.write_parquet()?;
+    report.finish()?;
+    terminal::note(&format!("results are in {} and {}", results.rows_path().display(), parquet.display()));
+    Ok(if num_failed == 0 { Outcome::Done } else { Outcome::SomeFailed })
+}
+
+/// Encodes what one model has not encoded yet, and trains its heads on every task. Gives the number of recordings that
+/// could not be encoded.
+fn probe_model(
+    arguments: &ProbeArguments,
+    model: &str,
+    entries: &[Entry],
+    cache: &FeatureCache,
+    results: &ResultFolder,
+    report: &mut Report,
+) -> anyhow::Result<usize> {
+    let encoding = Encoding::open(arguments, model)?;
+    // Tasks whose clips are as long share one pass over their recordings.
+    let mut passes: BTreeMap<u64, Vec<&Entry>> = BTreeMap::new();
+    for entry in entries {
+        passes.entry(entry.clip_seconds().to_bits()).or_default().push(entry);
+    }
+    let mut num_failed = 0;
+    for entries in passes.values() {
+        let mut recordings: Vec<PathBuf> =
+            entries.iter().flat_map(|entry| entry.problem.recordings.iter().cloned()).collect();
+        recordings.sort();
+        recordings.dedup();
+        let space = encoding.space(entries[0].clip_seconds())?;
+        let dtype = if arguments.half { CacheDtype::F16 } else { CacheDtype::F32 };
+        let mut keys: Vec<CacheKey> = Vec::new();
+        for entry in entries {
+            let key = CacheKey { space: space.clone(), kept: entry.kept(), dtype };
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        let encoded = encoding.fill(cache, &keys, &recordings, entries[0].clip_seconds())?;
+        num_failed += encoded.audio.iter().filter(|audio| audio.is_none()).count();
+        let audio: BTreeMap<&PathBuf, &Option<String>> = recordings.iter().zip(&encoded.audio).collect();
+        for entry in entries {
+            let key = CacheKey { space: space.clone(), kept: entry.kept(), dtype };
+            let audio: Vec<Option<String>> =
+                entry.problem.recordings.iter().map(|path| audio.get(path).and_then(|found| (*found).clone())).collect();
+            let time = report::now();
+            let scan = Scan {
+                problem: &entry.problem,
+                features: CachedFeatures { cache, key: &key, audio: &audio },
+                encoder: encoding.name(),
+                protocol: &entry.protocol,
+                results,
+                time: &time,
+                program_version: env!("CARGO_PKG_VERSION"),
+            };
+            let units = scan.units(&space.layers)?;
+            let observer = report.observer(&scan, &units);
+            let outcomes = scan.run(&units, &observer);
+            observer.finish();
+            report.add(&entry.problem, encoding.name(), &units, &outcomes?, results)?;
+        }
+    }
+    Ok(num_failed)
+}
+
+/// The suite that is asked for, and the folder that its paths start from.
+fn suite(arguments: &ProbeArguments) -> anyhow::Result<(Suite, PathBuf)> {
+    let (mut suite, folder) = match (&arguments.suite, &arguments.task, &arguments.data) {
+        (Some(name), ..) if name == "bundled" => bundled::suite(arguments)?,
+        (Some(file), ..) => {
+            let path = Path::new(file);
+            let text = inputs::read_text(path)?;
+            let suite: Suite = toml::from_str(&text).with_context(|| format!("{file}: not a suite"))?;
+            (suite, path.parent().unwrap_or(Path::new("")).to_owned())
+        }
+        (None, Some(task), Some(data)) => {
+            let (task, data) = (task.clone(), data.clone());
+            let task = SuiteTask { task, kind: arguments.kind, data, protocol: None, set: Choices::default() };
+            (Suite { tasks: vec![task], ..Suite::default() }, PathBuf::new())
+        }
+        _ => return Err(UsageError("give --task with --data, or --suite".to_owned()).into()),
+    };
+    if !arguments.models.is_empty() {
+        suite.models.clone_from(&arguments.models);
+    }
+    if arguments.protocol.is_some() {
+        suite.protocol.clone_from(&arguments.protocol);
+        suite.tasks.iter_mut().for_each(|task| task.protocol = None);
+    }
+    suite.faithful |= arguments.faithful;
+    let typed = choices(arguments);
+    for task in &mut suite.tasks {
+        task.set = merged(&typed, &task.set);
+    }
+    Ok((suite, folder))
+}
+
+/// What was typed, which counts more than what a file says.
+fn choices(arguments: &ProbeArguments) -> Choices {
+    Choices {
+        layers: arguments.layers.clone().map(|layers| layers.0),
+        head: arguments.head.map(Into::into),
+        learning_rates: arguments.learning_rates.clone(),
+        seeds: arguments.seeds.clone(),
+        label_fractions: arguments.label_fractions.clone(),
+        draws: arguments.draws,
+        clip_seconds: arguments.clip,
+        maximum_frames_per_second: arguments.frame_rate,
+        both_fifths: arguments.both_fifths.then_some(true),
+        ..Choices::default()
+    }
+}
+
+fn merged(first: &Choices, second: &Choices) -> Choices {
+    Choices {
+        layers: first.layers.clone().or_else(|| second.layers.clone()),
+        head: first.head.or(second.head),
+        learning_rates: first.learning_rates.clone().or_else(|| second.learning_rates.clone()),
+        seeds: first.seeds.clone().or_else(|| second.seeds.clone()),
+        label_fractions: first.label_fractions.clone().or_else(|| second.label_fractions.clone()),
+        draws: first.draws.or(second.draws),
+        clip_seconds: first.clip_seconds.or(second.clip_seconds),
+        maximum_frames_per_second: first.maximum_frames_per_second.or(second.maximum_frames_per_second),
+        both_fifths: first.both_fifths.or(second.both_fifths),
+        ..second.clone()
+    }
+}
+
+/// A task's data set, with every recording found.
+fn problem(task: &Task, data: &Path, audio_root: Option<&Path>) -> anyhow::Result<Problem> {
+    let data_set = DataSet::read(data)?;
+    let paths = data_set.audio_paths(audio_root)?;
+    let rows = data_set.records().iter().zip(paths).enumerate().map(|(index, (record, path))| Row {
+        record: record.clone(),
+        split: record.split.unwrap_or(Split::Train),
+        path,
+        place: data_set.place(index),
+        segment: record.segment(),
+    });
+    Ok(Problem::new(task, data_set.name(), data_set.sha256(), rows.collect())?)
+}
+
+/// Where features are kept.
+fn cache_folder(arguments: &ProbeArguments) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = &arguments.cache {
+        return Ok(folder.clone());
+    }
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(folder) = variable("SOLFA_CACHE") {
+        return Ok(folder.join("features"));
+    }
+    let cache = variable("XDG_CACHE_HOME").or_else(|| Some(std::env::home_dir()?.join(".cache")));
+    let cache = cache.context("there is no home folder to keep features in: give --cache")?;
+    Ok(cache.join("solfa/features"))
+}
