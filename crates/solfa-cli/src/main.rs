@@ -48,6 +48,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Models(arguments) => commands::models::run(&arguments),
         Command::Doctor(arguments) => commands::doctor::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
+        Command::Synth(arguments) => commands::synth::run(&arguments),
         Command::Completions { shell } => commands::completions::run(shell),
     }
 }

@@ -1,5 +1,7 @@
 //! What can be typed, and its help.
 
+mod synth;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -14,6 +16,8 @@ use solfa_signal::frames::Pooling;
 use solfa_signal::windows::{Tail, WindowLength, WindowPlan};
 
 use crate::terminal::UsageError;
+
+pub(crate) use synth::{ComposeArguments, RenderArguments, SoundArguments, SuiteArguments, SynthArguments, SynthCommand};
 
 /// Self-supervised music representations.
 #[derive(Debug, Parser)]
@@ -40,6 +44,8 @@ pub(crate) enum Command {
     Doctor(DoctorArguments),
     /// Measure how fast a model runs here, or the kernels that it is made of
     Bench(BenchArguments),
+    /// Compose and render music of which everything is known, or render MIDI files, with labels
+    Synth(SynthArguments),
     /// Print shell completions
     #[command(after_help = "Example:\n  solfa completions bash > ~/.local/share/bash-completion/completions/solfa")]
     Completions {
@@ -57,6 +63,7 @@ impl Command {
             Self::Tokens(arguments) => arguments.model.threads.threads,
             Self::Bench(arguments) => arguments.model.threads.threads,
             Self::Doctor(arguments) => arguments.threads.threads,
+            Self::Synth(arguments) => arguments.threads(),
             Self::Models(_) | Self::Completions { .. } => None,
         }
     }

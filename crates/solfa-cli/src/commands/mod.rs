@@ -5,5 +5,6 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod embed;
 pub(crate) mod models;
+pub(crate) mod synth;
 pub(crate) mod tag;
 pub(crate) mod tokens;

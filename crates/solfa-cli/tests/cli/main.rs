@@ -13,5 +13,6 @@ mod inputs;
 mod models;
 mod resume;
 mod songs;
+mod synth;
 mod tag;
 mod windows;
