@@ -46,11 +46,13 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Tag(arguments) => commands::tag::run(&arguments),
         Command::Tokens(arguments) => commands::tokens::run(&arguments),
         Command::Data(arguments) => commands::data::run(&arguments),
+        Command::Probe(arguments) => commands::probe::run(&arguments),
         Command::Report(arguments) => commands::report::run(&arguments),
         Command::Score(arguments) => commands::score::run(&arguments),
         Command::Models(arguments) => commands::models::run(&arguments),
         Command::Doctor(arguments) => commands::doctor::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
+        Command::Synth(arguments) => commands::synth::run(&arguments),
         Command::Completions { shell } => commands::completions::run(shell),
     }
 }

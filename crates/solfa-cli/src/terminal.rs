@@ -180,7 +180,11 @@ impl Counter {
     }
 
     pub(crate) fn one_done(&self) {
-        self.bar.inc(1);
+        self.done(1);
+    }
+
+    pub(crate) fn done(&self, number: usize) {
+        self.bar.inc(number as u64);
     }
 
     pub(crate) fn finish(&self) {

@@ -94,9 +94,9 @@ const WORKSPACE: [Layers; 7] = [
         name: "solfa-synth",
         crates: &["solfa-signal", "solfa-eval"],
         never: &["burn", "tokio", "clap", "anyhow"],
-        modules: &[],
+        modules: &["dice", "events", "instruments", "labels", "compose", "midi", "render", "suite"],
         environment: Environment::Only(&[]),
-        confined: &[],
+        confined: &[("midly", "midi"), ("rustysynth", "render"), ("rand_chacha", "dice")],
     },
     Layers {
         name: "solfa-hub",

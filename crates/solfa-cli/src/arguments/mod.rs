@@ -1,7 +1,10 @@
 //! What can be typed, and its help.
 
 mod data;
+mod probe;
 mod report;
+mod score;
+mod synth;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,10 +22,10 @@ use solfa_signal::windows::{Tail, WindowLength, WindowPlan};
 use crate::terminal::UsageError;
 
 pub(crate) use data::{DataArguments, DataCheckArguments, DataCommand, DataImportArguments};
+pub(crate) use probe::ProbeArguments;
 pub(crate) use report::ReportArguments;
-mod score;
-
 pub(crate) use score::{PairArguments, ScoreArguments};
+pub(crate) use synth::{ComposeArguments, RenderArguments, SoundArguments, SuiteArguments, SynthArguments, SynthCommand};
 
 /// Self-supervised music representations.
 #[derive(Debug, Parser)]
@@ -45,6 +48,8 @@ pub(crate) enum Command {
     Tokens(TokensArguments),
     /// Data sets: import them from their own files, check them
     Data(DataArguments),
+    /// Train heads on frozen features: every layer of an encoder, on any task
+    Probe(ProbeArguments),
     /// Make a page, or tables, of a folder of results
     Report(ReportArguments),
     /// Score an estimate against a reference, by mir_eval's scores
@@ -55,6 +60,8 @@ pub(crate) enum Command {
     Doctor(DoctorArguments),
     /// Measure how fast a model runs here, or the kernels that it is made of
     Bench(BenchArguments),
+    /// Compose and render music of which everything is known, or render MIDI files, with labels
+    Synth(SynthArguments),
     /// Print shell completions
     #[command(after_help = "Example:\n  solfa completions bash > ~/.local/share/bash-completion/completions/solfa")]
     Completions {
@@ -71,8 +78,10 @@ impl Command {
             Self::Tag(arguments) => arguments.model.threads.threads,
             Self::Tokens(arguments) => arguments.model.threads.threads,
             Self::Bench(arguments) => arguments.model.threads.threads,
+            Self::Probe(arguments) => arguments.threads.threads,
             Self::Doctor(arguments) => arguments.threads.threads,
             Self::Data(_) | Self::Report(_) | Self::Score(_) | Self::Models(_) | Self::Completions { .. } => None,
+            Self::Synth(arguments) => arguments.threads(),
         }
     }
 }

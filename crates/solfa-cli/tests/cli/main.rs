@@ -16,5 +16,6 @@ mod report;
 mod resume;
 mod score;
 mod songs;
+mod synth;
 mod tag;
 mod windows;

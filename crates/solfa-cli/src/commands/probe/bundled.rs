@@ -9,7 +9,7 @@ use solfa_synth::suite::{SuiteSettings, write_suite};
 
 use crate::arguments::ProbeArguments;
 use crate::commands::synth;
-use crate::terminal::{self, StepProgress};
+use crate::terminal::{self, Counter};
 
 /// What is probed where no model is named: two kinds of hand-made features, and a network that has learned nothing.
 const MODELS: [&str; 3] = ["mel", "chroma", "untrained:muq-small"];
@@ -36,9 +36,10 @@ pub(super) fn suite(arguments: &ProbeArguments) -> anyhow::Result<(Suite, PathBu
     let player = if arguments.soundfont.is_some() { "bundled-soundfont" } else { "bundled" };
     let features = super::cache_folder(arguments)?;
     let folder = features.parent().unwrap_or(&features).join(player);
-    let progress = StepProgress::new(settings.pieces + settings.notes, "composing".to_owned(), "sounds");
-    let summary = write_suite(&folder, &settings, renderer.as_ref(), &|_| progress.advance(1))?;
-    progress.finish();
+    let counter = Counter::new("sounds composed");
+    counter.expect(settings.pieces + settings.notes);
+    let summary = write_suite(&folder, &settings, renderer.as_ref(), &|_| counter.one_done())?;
+    counter.finish();
     terminal::note(&format!(
         "the bundled suite is in {}: {} sounds rendered, {} were there. It is for sanity and for comparison on this \
          machine; it does not stand for real data",

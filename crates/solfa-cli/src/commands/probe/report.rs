@@ -8,7 +8,7 @@ use solfa_eval::results::ResultFolder;
 use solfa_probe::problem::Problem;
 use solfa_probe::scan::{Scan, ScanObserver, Unit, UnitOutcome};
 
-use crate::terminal::{self, StepProgress};
+use crate::terminal::{self, Counter};
 
 /// The best choice of layers of an encoder on a task, for the table at the end.
 struct Best {
@@ -49,8 +49,9 @@ impl Report {
 
     /// A bar over the trainings of a scan.
     pub(super) fn observer(&self, scan: &Scan<'_>, units: &[Unit]) -> Observer {
-        let what = format!("{} on {}", scan.encoder, scan.problem.task.name);
-        Observer { progress: StepProgress::new(scan.num_trainings(units), what, "heads"), per_unit: scan.num_trainings(&units[..units.len().min(1)]) }
+        let counter = Counter::new(&format!("heads, {} on {}", scan.encoder, scan.problem.task.name));
+        counter.expect(scan.num_trainings(units));
+        Observer { counter, per_unit: scan.num_trainings(&units[..units.len().min(1)]) }
     }
 
     /// The results of one encoder on one task, also of what an earlier run did.
@@ -135,25 +136,25 @@ impl Report {
 
 /// A bar over trainings.
 pub(super) struct Observer {
-    progress: StepProgress,
+    counter: Counter,
     /// Trainings that a unit takes.
     per_unit: usize,
 }
 
 impl Observer {
     pub(super) fn finish(&self) {
-        self.progress.finish();
+        self.counter.finish();
     }
 }
 
 impl ScanObserver for Observer {
     fn trained(&self) {
-        self.progress.advance(1);
+        self.counter.one_done();
     }
 
     fn finished(&self, _unit: &Unit, outcome: &UnitOutcome) {
         if *outcome == UnitOutcome::Resumed {
-            self.progress.advance(self.per_unit);
+            self.counter.done(self.per_unit);
         }
     }
 }
