@@ -29,7 +29,7 @@ enum Environment {
     Only(&'static [&'static str]),
 }
 
-const WORKSPACE: [Layers; 7] = [
+const WORKSPACE: [Layers; 8] = [
     Layers {
         name: "solfa-kernels",
         crates: &[],
@@ -83,9 +83,33 @@ const WORKSPACE: [Layers; 7] = [
             "annotation",
             "score",
             "dataset",
+            "cache",
+            "statistics",
+            "task",
             "results",
             "similarity",
             "report",
+        ],
+        environment: Environment::Only(&[]),
+        confined: &[("faer", "similarity"), ("memmap2", "cache"), ("half", "cache")],
+    },
+    Layers {
+        name: "solfa-probe",
+        crates: &["solfa-signal", "solfa-eval"],
+        never: &["tokio", "clap", "anyhow"],
+        modules: &[
+            "items",
+            "head",
+            "loss",
+            "adam",
+            "train",
+            "problem",
+            "features",
+            "answers",
+            "protocol",
+            "encode",
+            "scan",
+            "suite",
         ],
         environment: Environment::Only(&[]),
         confined: &[],
@@ -120,7 +144,7 @@ const WORKSPACE: [Layers; 7] = [
     },
     Layers {
         name: "solfa-cli",
-        crates: &["solfa-kernels", "solfa-signal", "solfa-hub", "solfa-learn", "solfa-eval", "solfa-synth"],
+        crates: &["solfa-kernels", "solfa-signal", "solfa-hub", "solfa-learn", "solfa-eval", "solfa-synth", "solfa-probe"],
         never: &["burn", "tokio"],
         modules: &["terminal", "arguments", "inputs", "encoders", "commands"],
         environment: Environment::Free,

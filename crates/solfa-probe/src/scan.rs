@@ -848,7 +848,8 @@ mod tests {
         let tempo = |track: usize| {
             let index = track / 4 % 3;
             let frame: [f32; 4] = std::array::from_fn(|place| on(place == index));
-            (json!({"tempo": [60.0, 90.0, 140.0][index]}), vec![frame; 45])
+            let tempo = [60.0, 90.0, 140.0][index];
+            (json!({"tempo": tempo}), vec![frame; 45])
         };
         let tags = |track: usize| {
             let (a, b) = (track % 3 == 0, track % 5 < 2);

@@ -24,8 +24,8 @@ use crate::terminal::UsageError;
 pub(crate) use data::{DataArguments, DataCheckArguments, DataCommand, DataImportArguments};
 pub(crate) use probe::ProbeArguments;
 pub(crate) use report::ReportArguments;
-pub(crate) use score::{PairArguments, ScoreArguments};
-pub(crate) use synth::{ComposeArguments, RenderArguments, SoundArguments, SuiteArguments, SynthArguments, SynthCommand};
+pub(crate) use score::{PairArguments, PredictionsArguments, ScoreArguments, ScoreInput};
+pub(crate) use synth::{ComposeArguments, RenderArguments, SuiteArguments, SynthArguments, SynthCommand};
 
 /// Self-supervised music representations.
 #[derive(Debug, Parser)]

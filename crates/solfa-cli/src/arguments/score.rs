@@ -11,6 +11,7 @@ Examples:
   solfa score chord reference.lab estimate.lab
   solfa score segment reference.lab estimate.lab --json
   solfa score key reference.txt estimate.txt --fifths both
+  solfa score predictions results/predictions/*.jsonl  what a probe predicted, scored again
   solfa score beat references/ estimates/              every file of two folders, paired by name, and the mean
 
 Scores have mir_eval's names, order and values. Files are mir_eval's, one item a line, in seconds: `time` (beat, onset),
@@ -48,6 +49,23 @@ pub(crate) enum ScoreCommand {
     Melody(PairArguments),
     /// Notes: onset, pitch and offset, with and without offset; average overlap
     Notes(PairArguments),
+    /// What `solfa probe` predicted: every score of the task again, from the file alone
+    Predictions(PredictionsArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PredictionsArguments {
+    /// Files of predictions: OUTPUT/predictions/*.jsonl
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Make sure that they are of this data set
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Print one JSON object for each file
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// A reference and an estimate.
@@ -94,9 +112,10 @@ impl From<FifthsName> for FifthRule {
 }
 
 impl ScoreCommand {
-    /// The kind of score, and the two files.
-    pub(crate) fn pair(&self) -> (ScoreKind, &PairArguments) {
-        match self {
+    /// What is scored, and how.
+    pub(crate) fn input(&self) -> ScoreInput<'_> {
+        let (kind, pair) = match self {
+            Self::Predictions(arguments) => return ScoreInput::Predictions(arguments),
             Self::Beat(pair) => (ScoreKind::Beat, pair),
             Self::Onset(pair) => (ScoreKind::Onset, pair),
             Self::Tempo(pair) => (ScoreKind::Tempo, pair),
@@ -105,6 +124,16 @@ impl ScoreCommand {
             Self::Segment(pair) => (ScoreKind::Segment, pair),
             Self::Melody(pair) => (ScoreKind::Melody, pair),
             Self::Notes(pair) => (ScoreKind::Notes, pair),
-        }
+        };
+        ScoreInput::Pair(kind, pair)
     }
+}
+
+/// What a [`ScoreCommand`] scores.
+#[derive(Debug)]
+pub(crate) enum ScoreInput<'arguments> {
+    /// An estimate against a reference.
+    Pair(ScoreKind, &'arguments PairArguments),
+    /// Predictions that hold what is right themselves.
+    Predictions(&'arguments PredictionsArguments),
 }

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+use anyhow::Context;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use solfa_eval::dataset::DataSet;
 use solfa_eval::score::{FilePairs, ScoreKind, mean_scores, pair_files, score_files};
+use solfa_eval::task::{Evaluation, PredictionFile, PredictionHeader, ScoredTrack};
 
-use crate::arguments::{PairArguments, ScoreArguments};
+use crate::arguments::{PairArguments, PredictionsArguments, ScoreArguments, ScoreInput};
 use crate::terminal::{self, Outcome, UsageError};
 
 /// What a pair of files scored, in order.
@@ -29,7 +32,10 @@ struct ScoredFolder {
 }
 
 pub(crate) fn run(arguments: &ScoreArguments) -> anyhow::Result<Outcome> {
-    let (kind, pair) = arguments.command.pair();
+    let (kind, pair) = match arguments.command.input() {
+        ScoreInput::Pair(kind, pair) => (kind, pair),
+        ScoreInput::Predictions(arguments) => return score_predictions(arguments),
+    };
     match (is_folder(&pair.reference)?, is_folder(&pair.estimate)?) {
         (false, false) => {
             let scores = score_files(kind, &pair.reference, &pair.estimate)?;
@@ -44,6 +50,58 @@ pub(crate) fn run(arguments: &ScoreArguments) -> anyhow::Result<Outcome> {
             Err(UsageError(format!("{folder} is a folder and {file} is none: give two files or two folders")).into())
         }
     }
+}
+
+#[derive(Serialize)]
+struct ScoredPredictions {
+    file: String,
+    task: String,
+    encoder: String,
+    layer: String,
+    head: String,
+    run: String,
+    num_tracks: usize,
+    scores: Map<String, Value>,
+}
+
+/// Every score of files of predictions, from the files alone.
+fn score_predictions(arguments: &PredictionsArguments) -> anyhow::Result<Outcome> {
+    let data_set = arguments.data.as_deref().map(DataSet::read_lines).transpose()?;
+    let mut rows = Vec::new();
+    for path in &arguments.files {
+        let file = PredictionFile::read(path)?;
+        if let Some(data_set) = &data_set {
+            file.check_data_set(path, data_set.name(), data_set.sha256())?;
+        }
+        let targets = file.targets(path)?;
+        let tracks: Vec<ScoredTrack> = targets
+            .into_iter()
+            .zip(&file.tracks)
+            .map(|(target, track)| ScoredTrack { target, prediction: track.prediction.clone() })
+            .collect();
+        let PredictionHeader { kind, classes, rules, task, encoder, layer, head, run, .. } = file.header;
+        let evaluation =
+            Evaluation::new(kind, classes.len(), rules, &tracks).with_context(|| path.display().to_string())?;
+        let scores: Vec<(&'static str, f64)> =
+            evaluation.values().into_iter().map(|(metric, value)| (metric.name, value)).collect();
+        if arguments.json {
+            let file = path.display().to_string();
+            let (num_tracks, scores) = (tracks.len(), to_json(&scores));
+            terminal::print_json(&ScoredPredictions { file, task, encoder, layer, head, run, num_tracks, scores })?;
+        }
+        for (place, (name, value)) in scores.iter().enumerate() {
+            let first = |text: &str| if place == 0 { text.to_owned() } else { String::new() };
+            rows.push(vec![first(&name_of(path)), (*name).to_owned(), shown(*value)]);
+        }
+    }
+    if !arguments.json {
+        terminal::print_table(&["file", "score", "value"], &rows, &[2])?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// Whether a path is a folder. That it is nothing at all is a mistake of the command line.
