@@ -82,12 +82,12 @@ pub(crate) struct DataImportArguments {
     #[arg(long)]
     pub(crate) drop_duplicates: bool,
 
-    #[command(flatten)]
-    pub(crate) table: TableArguments,
-
     /// Print one JSON object: what was found, and the identity of the data set
     #[arg(long)]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) table: TableArguments,
 }
 
 /// How a table of people's own is read.

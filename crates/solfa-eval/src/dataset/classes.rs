@@ -1,6 +1,6 @@
 //! Lists of classes that are public facts, in the order that the field's programs number them.
 //!
-//! The tags of MagnaTagATune and MTG-Jamendo are [`LabelSet`](crate::tag::LabelSet)s.
+//! The tags of MagnaTagATune and MTG-Jamendo are [`LabelSet`]s.
 
 use crate::tag::LabelSet;
 

@@ -59,11 +59,14 @@ pub(super) const SETS: &[KnownDataSet] = &[
 /// The fields of lines that are not empty, with their numbers from 1 on.
 type Lines<'text> = Vec<(usize, Vec<&'text str>)>;
 
+/// The line that is wrong, or 0 where only the file says nothing; and what is wrong.
+type Wrong = (usize, String);
+
 fn gather(
     folder: &Folder,
     options: &ImportOptions,
     annotations: &str,
-    label: &dyn Fn(&str, &Lines) -> Result<Value, (usize, String)>,
+    label: &dyn Fn(&str, &Lines) -> Result<Value, Wrong>,
 ) -> Result<Gathered, ImportError> {
     let mut gathered = Gathered::new(format!("{} by song, by chance", options.shares));
     let is_annotation = |path: &&PathBuf| {
@@ -94,13 +97,13 @@ fn gather(
     Ok(gathered)
 }
 
-fn seconds(line: usize, text: &str) -> Result<f64, (usize, String)> {
+fn seconds(line: usize, text: &str) -> Result<f64, Wrong> {
     let time = text.parse().ok().filter(|time: &f64| time.is_finite() && *time >= 0.0);
     time.ok_or_else(|| (line, format!("expected a time in seconds, found `{text}`")))
 }
 
 /// Sections from each boundary to the next. What begins at the last boundary has no end; it is `end` in the data set.
-fn sections(_: &str, lines: &Lines) -> Result<Value, (usize, String)> {
+fn sections(_: &str, lines: &Lines) -> Result<Value, Wrong> {
     let mut boundaries: Vec<(f64, String)> = Vec::new();
     for (line, fields) in lines {
         let [time, label @ ..] = fields.as_slice() else { continue };

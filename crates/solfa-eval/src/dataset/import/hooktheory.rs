@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::folder::Folder;
 use super::gather::{Candidate, Gathered, Stretch};
 use super::giantsteps::split_of;
-use super::{ExpectedRows, ImportError, ImportOptions, KnownDataSet};
+use super::{ExpectedRows, ImportError, KnownDataSet};
 use crate::dataset::classes::{HOOKTHEORY_SECTIONS, KEYS, TONICS};
 
 const SPLIT_RULE: &str = "the file's own, by song";
@@ -173,6 +173,7 @@ fn time_of(beat: f64, beats: &[f64], times: &[f64]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ImportOptions;
     use super::super::testing::{Place, left_out, rows, unreadable};
     use super::*;
 

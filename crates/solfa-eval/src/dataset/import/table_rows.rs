@@ -190,12 +190,9 @@ fn gather_table(folder: &Folder, options: &ImportOptions) -> Result<Gathered, Im
         if name.is_empty() {
             return Err(table.error(row, format!("`{}` is empty", chosen.path)));
         }
-        let label = match label(&table, row, &labels, chosen)? {
-            Some(label) => label,
-            None => {
-                gathered.leave_out(name, format!("`{}` is empty", chosen.labels.join(", ")));
-                continue;
-            }
+        let Some(label) = label(&table, row, &labels, chosen)? else {
+            gathered.leave_out(name, format!("`{}` is empty", chosen.labels.join(", ")));
+            continue;
         };
         let split = match split {
             None => Split::Train,
