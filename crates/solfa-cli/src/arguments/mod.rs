@@ -17,7 +17,9 @@ use solfa_signal::windows::{Tail, WindowLength, WindowPlan};
 
 use crate::terminal::UsageError;
 
-pub(crate) use synth::{ComposeArguments, RenderArguments, SoundArguments, SuiteArguments, SynthArguments, SynthCommand};
+pub(crate) use synth::{
+    ComposeArguments, RenderArguments, SoundArguments, SuiteArguments, SynthArguments, SynthCommand,
+};
 
 /// Self-supervised music representations.
 #[derive(Debug, Parser)]
