@@ -127,7 +127,7 @@ fn the_same_performance_gives_the_same_bytes() {
     assert!(bytes(5) != bytes(6), "the seed varies timbres");
     let hash: String = Sha256::digest(bytes(5)).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     // Made on x86-64. Another value on another machine means that something depends on the machine.
-    assert_eq!(hash, "b86fadd765b665bc");
+    assert_eq!(hash, "dc55ade8ea73ad38");
 }
 
 #[test]

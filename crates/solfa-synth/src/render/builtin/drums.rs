@@ -84,8 +84,9 @@ fn drum(number: u8, kit: Kit, dice: &mut Dice, rate: f64) -> Vec<f32> {
     let mut noise = Noise::new(dice.seed());
     let mut sound = match number {
         35 | 36 => {
-            let mut sound = sweep(160.0 * tuning, 48.0 * tuning, 0.03, 0.35 * boom, rate);
-            add_noise(&mut sound, &mut noise, 0.15, 0.004, (3000.0, 3000.0), rate);
+            let mut sound = sweep(240.0 * tuning, 50.0 * tuning, 0.028, 0.35 * boom, rate);
+            // The beater is what small loudspeakers let one hear of a bass drum.
+            add_noise(&mut sound, &mut noise, 0.4, 0.006, (2600.0, 3000.0), rate);
             sound
         }
         38 | 40 => {
