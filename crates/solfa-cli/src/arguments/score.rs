@@ -11,16 +11,17 @@ Examples:
   solfa score chord reference.lab estimate.lab
   solfa score segment reference.lab estimate.lab --json
   solfa score key reference.txt estimate.txt --fifths both
-  solfa score predictions results/predictions/*.jsonl  what a probe predicted, scored again
-  solfa score beat references/ estimates/              every file of two folders, paired by name, and the mean
+  solfa score predictions results/predictions/*  what a probe predicted, scored again
+  solfa score beat references/ estimates/       all files of two folders, by name, and the mean
 
-Scores have mir_eval's names, order and values. Files are mir_eval's, one item a line, in seconds: `time` (beat, onset),
-`tempo tempo weight`, `C# minor` (key), `start end label` (chord in Harte's syntax, segment), `time Hz` (melody), `onset
-offset Hz` (notes). Lines that start with # are skipped. Beats may have their numbers in the bar behind them, and beat, key,
-chord and segment take JAMS.
+Scores have mir_eval's names, order and values. Files are mir_eval's: one item a line, in seconds,
+and lines that start with # are skipped. Beat and onset: `time`, beats with their number in the
+bar behind it or not. Tempo: `tempo tempo weight`. Key: `C# minor`. Chord, in Harte's syntax, and
+segment: `start end label`. Melody: `time Hz`. Notes: `onset offset Hz`. Beat, key, chord and
+segment take JAMS too.
 
-Exit codes: 0 all done; 2 wrong command line; 3 some files of the folders failed or have no partner, everything else was
-scored; 1 any other failure.";
+Exit codes: 0 all done; 2 wrong command line; 3 some files of the folders failed or have no
+partner, everything else was scored; 1 any other failure.";
 
 #[derive(Debug, Args)]
 #[command(after_help = SCORE_EXAMPLES)]

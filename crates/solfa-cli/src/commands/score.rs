@@ -1,5 +1,6 @@
 //! `solfa score`: an estimate against a reference.
 
+use std::io;
 use std::path::Path;
 
 use anyhow::Context;
@@ -108,6 +109,9 @@ fn name_of(path: &Path) -> String {
 fn is_folder(path: &Path) -> Result<bool, UsageError> {
     match fs_err::metadata(path) {
         Ok(metadata) => Ok(metadata.is_dir()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(UsageError(format!("{}: there is no such file or folder", path.display())))
+        }
         Err(error) => Err(UsageError(error.to_string())),
     }
 }

@@ -130,7 +130,7 @@ fn what_is_wrong_with_a_file_is_named() {
         ("chord good.lab binary.lab", 1, "binary.lab, line 1: text in UTF-8 is expected"),
         ("onset nan.txt nan.txt", 1, "nan.txt, line 2: a finite number is expected, and `nan` is found"),
         ("notes good.lab good.lab", 1, "good.lab, line 1: a finite number is expected, and `C:maj` is found"),
-        ("chord missing.lab good.lab", 2, "missing.lab"),
+        ("chord missing.lab good.lab", 2, "missing.lab: there is no such file or folder"),
         ("rhythm good.lab good.lab", 2, "unrecognized subcommand 'rhythm'"),
         ("chord good.lab", 2, "<ESTIMATE>"),
     ] {

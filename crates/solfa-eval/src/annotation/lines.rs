@@ -33,17 +33,14 @@ impl Lines {
             let num_bytes = bytes.len() as u64;
             return Err(AnnotationError::TooLarge { path: path.to_owned(), num_bytes, limit: MAXIMUM_BYTES });
         }
-        let not_text = |valid: &[u8]| AnnotationError::NotText {
-            path: path.to_owned(),
-            line: 1 + valid.iter().filter(|&&byte| byte == b'\n').count(),
-        };
-        if let Some(zero) = bytes.iter().position(|&byte| byte == 0) {
-            return Err(not_text(&bytes[..zero]));
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            not_text(path, before_zero(error.as_bytes(), valid))
+        })?;
+        match before_zero(text.as_bytes(), text.len()) {
+            whole if whole.len() == text.len() => {}
+            before => return Err(not_text(path, before)),
         }
-        let text = match String::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => return Err(not_text(&error.as_bytes()[..error.utf8_error().valid_up_to()])),
-        };
         Ok(Self { path: path.to_owned(), text })
     }
 
@@ -68,6 +65,18 @@ impl Lines {
     pub(super) fn content(&self, expected: impl Into<String>, found: impl Into<String>) -> AnnotationError {
         AnnotationError::Content { path: self.path.clone(), expected: expected.into(), found: found.into() }
     }
+}
+
+/// What comes before the first zero byte, or before `end`.
+fn before_zero(bytes: &[u8], end: usize) -> &[u8] {
+    let zero = bytes[..end].iter().position(|&byte| byte == 0);
+    &bytes[..zero.unwrap_or(end)]
+}
+
+/// That what follows these bytes is no text.
+fn not_text(path: &Path, text_before: &[u8]) -> AnnotationError {
+    let line = 1 + text_before.iter().filter(|&&byte| byte == b'\n').count();
+    AnnotationError::NotText { path: path.to_owned(), line }
 }
 
 /// One line of a file.

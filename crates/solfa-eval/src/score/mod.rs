@@ -72,7 +72,7 @@ pub enum ScoreError {
         /// The file of the estimate.
         estimate: PathBuf,
         /// Why.
-        source: MetricError,
+        source: Box<MetricError>,
     },
     /// A folder of files cannot be listed.
     #[error("{source}")]
@@ -97,7 +97,11 @@ pub enum ScoreError {
 /// # Errors
 /// If a file cannot be read or is none of that kind, or the two cannot be scored.
 pub fn score_files(kind: ScoreKind, reference: &Path, estimate: &Path) -> Result<Vec<(&'static str, f64)>, ScoreError> {
-    let failed = |source| ScoreError::Metric { reference: reference.to_owned(), estimate: estimate.to_owned(), source };
+    let failed = |source: MetricError| ScoreError::Metric {
+        reference: reference.to_owned(),
+        estimate: estimate.to_owned(),
+        source: Box::new(source),
+    };
     let scores = match kind {
         ScoreKind::Beat => {
             BeatScores::new(&beats(reference)?, &beats(estimate)?, TRIM_SECONDS).map(|scores| scores.named().to_vec())
