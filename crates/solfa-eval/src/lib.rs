@@ -28,5 +28,5 @@ pub mod score;
 pub mod similarity;
 pub mod statistics;
 pub mod store;
-pub mod task;
 pub mod tag;
+pub mod task;

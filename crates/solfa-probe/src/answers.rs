@@ -8,7 +8,9 @@ use solfa_eval::decode::smoothing::{class_intervals, smooth_classes};
 use solfa_eval::metrics::MetricError;
 use solfa_eval::metrics::chord::{Chord, NUM_CHORD_CLASSES, chord_class_label, majmin_class, marble_class};
 use solfa_eval::metrics::intervals::LabelledIntervals;
-use solfa_eval::task::{BeatTimes, Evaluation, NoteEvent, Prediction, PredictionRules, ScoredTrack, Target, TaskKind, tempo_bins};
+use solfa_eval::task::{
+    BeatTimes, Evaluation, NoteEvent, Prediction, PredictionRules, ScoredTrack, Target, TaskKind, tempo_bins,
+};
 
 use crate::features::TrackItems;
 use crate::items::{TargetBlock, Targets};
@@ -178,9 +180,8 @@ impl Answers {
                 })
             }
             TaskKind::Structure => {
-                let class_of = |label: &str| {
-                    self.classes.iter().position(|class| class == label).map_or(-1, |class| class as i32)
-                };
+                let class_of =
+                    |label: &str| self.classes.iter().position(|class| class == label).map_or(-1, |class| class as i32);
                 let boundaries = |target: &Target| match target {
                     Target::Intervals(sections) => vec![sections.intervals.iter().map(|part| part.start).collect()],
                     _ => vec![Vec::new()],
@@ -243,8 +244,13 @@ impl Answers {
                 }
             }),
             TaskKind::Numbers => {
-                let means = mean_rows(outputs.chunks_exact(width).map(|row| row.iter().map(|&v| f64::from(v)).collect()), width);
-                Prediction::Numbers(means.iter().zip(&self.scale).map(|(value, (mean, by))| value * by + mean).collect())
+                let means = mean_rows(
+                    outputs.chunks_exact(width).map(|row| row.iter().map(|&v| f64::from(v)).collect()),
+                    width,
+                );
+                Prediction::Numbers(
+                    means.iter().zip(&self.scale).map(|(value, (mean, by))| value * by + mean).collect(),
+                )
             }
             TaskKind::Tempo => {
                 let scores = self.aggregate(outputs, width, softmax);
@@ -328,7 +334,12 @@ impl Answers {
     ///
     /// # Errors
     /// [`AnswerError`] where outputs cannot be decoded or scored.
-    pub fn evaluate(&self, targets: &[&Target], outputs: &[f32], items: &TrackItems) -> Result<Evaluation, AnswerError> {
+    pub fn evaluate(
+        &self,
+        targets: &[&Target],
+        outputs: &[f32],
+        items: &TrackItems,
+    ) -> Result<Evaluation, AnswerError> {
         let predictions = self.predictions(outputs, items, targets.len())?;
         let tracks: Vec<ScoredTrack> = targets
             .iter()
@@ -404,12 +415,7 @@ fn smoothed(outputs: &[f32], width: usize, labels: usize, rate: f64) -> Result<V
 }
 
 /// Targets of events: 1 at the nearest item, less at its neighbours.
-fn events(
-    targets: &[&Target],
-    items: &TrackItems,
-    width: usize,
-    times: impl Fn(&Target) -> Vec<Vec<f64>>,
-) -> Targets {
+fn events(targets: &[&Target], items: &TrackItems, width: usize, times: impl Fn(&Target) -> Vec<Vec<f64>>) -> Targets {
     let mut values = vec![0.0_f32; items.track_of_item.len() * width];
     for (track, track_items) in items.ranges(targets.len()).iter().enumerate() {
         let Some(&first) = track_items.first() else { continue };

@@ -147,9 +147,8 @@ impl Problem {
         pieces: &mut BTreeMap<String, usize>,
     ) -> Result<(), ProblemError> {
         let Row { record, split, path, place, segment } = row;
-        let target = Target::read(self.task.kind, &record.label, &self.classes).map_err(|source| {
-            ProblemError::Label { place: place.clone(), track: record.audio_path.clone(), source }
-        })?;
+        let target = Target::read(self.task.kind, &record.label, &self.classes)
+            .map_err(|source| ProblemError::Label { place: place.clone(), track: record.audio_path.clone(), source })?;
         let next = recordings.len();
         let recording = *recordings.entry(path.clone()).or_insert(next);
         if recording == next {
@@ -270,7 +269,10 @@ mod tests {
         assert_eq!(found.tracks[4].name, "e");
         assert_eq!(found.tracks[4].parts, [(4, None), (5, None)]);
         rows.push(row("e3.wav", json!("blues"), Split::Test, Some("e")));
-        assert_eq!(problem(rows.clone()).unwrap_err().to_string(), "a.jsonl, e3.wav: `e` has another label than its first clip");
+        assert_eq!(
+            problem(rows.clone()).unwrap_err().to_string(),
+            "a.jsonl, e3.wav: `e` has another label than its first clip"
+        );
         rows.pop();
         rows.push(row("e3.wav", json!("rock"), Split::Train, Some("e")));
         assert!(problem(rows).unwrap_err().to_string().contains("another split"));
@@ -290,9 +292,11 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let without = |split| sound().into_iter().filter(|row| row.split != split).collect::<Vec<_>>();
-        for (split, expected) in
-            [(Split::Train, "`train` is empty"), (Split::Validation, "`val` is empty"), (Split::Test, "`test` is empty")]
-        {
+        for (split, expected) in [
+            (Split::Train, "`train` is empty"),
+            (Split::Validation, "`val` is empty"),
+            (Split::Test, "`test` is empty"),
+        ] {
             let error = problem(without(split)).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }

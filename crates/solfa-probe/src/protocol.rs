@@ -226,11 +226,12 @@ impl Protocol {
     /// # Errors
     /// The first choice that cannot be run, in words.
     pub fn check(&self) -> Result<(), String> {
-        let positive = |what: &str, values: &[f64]| match values.iter().find(|value| !(value.is_finite() && **value > 0.0)) {
-            Some(value) => Err(format!("{what}: expected numbers above 0, found {value}")),
-            None if values.is_empty() => Err(format!("{what}: expected at least one")),
-            None => Ok(()),
-        };
+        let positive =
+            |what: &str, values: &[f64]| match values.iter().find(|value| !(value.is_finite() && **value > 0.0)) {
+                Some(value) => Err(format!("{what}: expected numbers above 0, found {value}")),
+                None if values.is_empty() => Err(format!("{what}: expected at least one")),
+                None => Ok(()),
+            };
         positive("learning_rates", &self.learning_rates)?;
         positive("label_fractions", &self.label_fractions)?;
         positive("maximum_frames_per_second", &[self.maximum_frames_per_second])?;
@@ -252,7 +253,9 @@ impl Protocol {
         if let HeadKind::Mlp { hidden, dropout } = self.head
             && (hidden == 0 || !(0.0..1.0).contains(&dropout))
         {
-            return Err(format!("head: expected a width above 0 and dropout from 0 to below 1, found {hidden} and {dropout}"));
+            return Err(format!(
+                "head: expected a width above 0 and dropout from 0 to below 1, found {hidden} and {dropout}"
+            ));
         }
         Ok(())
     }

@@ -313,7 +313,8 @@ impl Scan<'_> {
         let count = ((num_tracks as f64 * unit.fraction).round() as usize).max(1);
         let mut is_drawn = vec![false; num_tracks];
         order[..count].iter().for_each(|&track| is_drawn[track] = true);
-        let items: Vec<usize> = (0..train.track_of_item.len()).filter(|&item| is_drawn[train.track_of_item[item]]).collect();
+        let items: Vec<usize> =
+            (0..train.track_of_item.len()).filter(|&item| is_drawn[train.track_of_item[item]]).collect();
         let mut features = train.features.clone();
         features.num_items = items.len();
         for layer in &mut features.layers {
@@ -344,9 +345,8 @@ impl Scan<'_> {
         let train_items = drawn.as_ref().unwrap_or(&splits.train);
         let blocks: Vec<TargetBlock> = answers.targets(&train_targets, train_items).map_err(answer_error)?;
         let dims: Vec<usize> = splits.train.features.layers.iter().map(|layer| layer.dim).collect();
-        let head = Head::new(unit.policy, protocol.head, &dims, output_width(&blocks)).map_err(|source| {
-            ScanError::Head { task: task.name.clone(), layer: unit.label.clone(), source }
-        })?;
+        let head = Head::new(unit.policy, protocol.head, &dims, output_width(&blocks))
+            .map_err(|source| ScanError::Head { task: task.name.clone(), layer: unit.label.clone(), source })?;
         let validate = |parameters: &Vec<Vec<f32>>| {
             let outputs = head.predict(parameters, &splits.validation.features);
             let evaluation = answers.evaluate(&validation_targets, &outputs, &splits.validation);
@@ -387,8 +387,7 @@ impl Scan<'_> {
         for (seed, trained) in &heads {
             let outputs = head.predict(&trained.parameters, &splits.test.features);
             evaluations.push(answers.evaluate(&test_targets, &outputs, &splits.test).map_err(answer_error)?);
-            let predictions =
-                answers.predictions(&outputs, &splits.test, test_tracks.len()).map_err(answer_error)?;
+            let predictions = answers.predictions(&outputs, &splits.test, test_tracks.len()).map_err(answer_error)?;
             files.push(self.write_predictions(unit, *seed, &test_tracks, predictions)?);
         }
         let counts = [train_targets_used(train_items), validation_targets.len(), test_tracks.len()];
@@ -407,7 +406,9 @@ impl Scan<'_> {
         let validation = heads.iter().map(|(_, trained)| trained.validation).sum::<f64>() / heads.len() as f64;
         let mut scores = Vec::new();
         for metric in task.kind.metrics() {
-            let Some((value, interval)) = Evaluation::mean_over(&evaluations, *metric, STATISTICS_SEED) else { continue };
+            let Some((value, interval)) = Evaluation::mean_over(&evaluations, *metric, STATISTICS_SEED) else {
+                continue;
+            };
             let mut row = self.row(unit, *metric, value, counts, learning_rate);
             (row.low, row.high) = (interval.map(|interval| interval.low), interval.map(|interval| interval.high));
             row.validation = (*metric == task.kind.headline()).then_some(validation);
@@ -436,7 +437,14 @@ impl Scan<'_> {
         Ok(UnitScores { learning_rate, scores, validation, trainings: trainings.into_inner() as usize })
     }
 
-    fn row(&self, unit: &Unit, metric: Metric, value: f64, counts: [usize; 3], learning_rate: Option<f64>) -> ResultRow {
+    fn row(
+        &self,
+        unit: &Unit,
+        metric: Metric,
+        value: f64,
+        counts: [usize; 3],
+        learning_rate: Option<f64>,
+    ) -> ResultRow {
         let Problem { task, dataset, dataset_sha256, .. } = self.problem;
         ResultRow {
             schema: RESULT_SCHEMA,
@@ -599,7 +607,8 @@ mod tests {
             let path = format!("{track}.wav");
             let record = serde_json::from_value(json!({"audio_path": path, "label": label})).unwrap();
             rows.push(Row { record, split, path: PathBuf::from(&path), place: format!("line {track}"), segment: None });
-            let layer = |layer| StitchedLayer { layer, dim: 4, hop_samples: 2400, frames_per_second: 10.0, num_frames: 0 };
+            let layer =
+                |layer| StitchedLayer { layer, dim: 4, hop_samples: 2400, frames_per_second: 10.0, num_frames: 0 };
             let mut sink = CacheSink::new(&[layer(0), layer(1)], kept);
             for frame in &values {
                 let noise: Vec<f32> = (0..4).map(|_| random.random_range(-1.0..1.0)).collect();
@@ -725,7 +734,11 @@ mod tests {
         let counting = Counting(Mutex::default());
         let units = scan.units(&[0, 1]).unwrap();
         scan.run(&units, &counting).unwrap();
-        assert_eq!(*counting.0.lock().unwrap(), (6, 1), "two learning rates and three seeds for layer 0, none for layer 1");
+        assert_eq!(
+            *counting.0.lock().unwrap(),
+            (6, 1),
+            "two learning rates and three seeds for layer 0, none for layer 1"
+        );
         assert_eq!(results.rows().unwrap().0.len(), 2 * before);
         let other = Protocol { max_epochs: 31, ..protocol.clone() };
         let scan = Scan { protocol: &other, ..scan };
@@ -746,7 +759,8 @@ mod tests {
         let shares: Vec<(f64, u32)> = units.iter().map(|unit| (unit.fraction, unit.draw)).collect();
         assert_eq!(shares, [(0.1, 0), (0.1, 1), (1.0, 0)]);
         assert!(headline(&outcomes[2]) > 0.9);
-        let used: Vec<u64> = results.rows().unwrap().0.iter().filter(|row| row.is_headline).map(|row| row.num_train).collect();
+        let used: Vec<u64> =
+            results.rows().unwrap().0.iter().filter(|row| row.is_headline).map(|row| row.num_train).collect();
         assert_eq!(used, [3, 3, 30]);
     }
 
@@ -806,7 +820,8 @@ mod tests {
                 let (beat, bar) = (frame % period == 2, frame % (4 * period) == 2);
                 [f32::from(u8::from(beat)), f32::from(u8::from(bar)), 0.0, 0.0]
             });
-            let times = |step: usize| (2..200).step_by(step).map(|frame| (frame as f64 + 0.5) / 10.0).collect::<Vec<_>>();
+            let times =
+                |step: usize| (2..200).step_by(step).map(|frame| (frame as f64 + 0.5) / 10.0).collect::<Vec<_>>();
             (json!({"beat": times(period), "downbeat": times(4 * period)}), frames.collect())
         });
         let protocol = Protocol { learning_rates: vec![1e-1], seeds: vec![0], frame_batch_size: 256, ..quick() };
@@ -814,7 +829,8 @@ mod tests {
         let UnitOutcome::Done(scores) = &outcomes[1] else { panic!("{outcomes:?}") };
         assert!(scores.scores[0].1 > 0.9 && scores.scores[1].1 > 0.9, "{:?}", scores.scores);
         let rules = PredictionRules { pooled_beats: true, ..PredictionRules::default() };
-        let pooled = Protocol { answers: crate::answers::AnswerRules { scoring: rules, ..Default::default() }, ..protocol };
+        let pooled =
+            Protocol { answers: crate::answers::AnswerRules { scoring: rules, ..Default::default() }, ..protocol };
         assert!(headline(&run(&world, &pooled).unwrap().1[1]) > 0.9);
     }
 
@@ -822,15 +838,21 @@ mod tests {
     fn other_tasks_run_end_to_end() {
         let on = |on: bool| f32::from(u8::from(on));
         let onsets = |track: usize| {
-            let frames: Vec<[f32; 4]> = (0..100).map(|frame| [on(frame % (7 + track % 3) == 3), 0.0, 0.0, 0.0]).collect();
-            let times: Vec<f64> =
-                (0..100).filter(|frame| frame % (7 + track % 3) == 3).map(|frame| (frame as f64 + 0.5) / 10.0).collect();
+            let frames: Vec<[f32; 4]> =
+                (0..100).map(|frame| [on(frame % (7 + track % 3) == 3), 0.0, 0.0, 0.0]).collect();
+            let times: Vec<f64> = (0..100)
+                .filter(|frame| frame % (7 + track % 3) == 3)
+                .map(|frame| (frame as f64 + 0.5) / 10.0)
+                .collect();
             (json!({"onset": times}), frames)
         };
         let melody = |track: usize| {
             let pitch = 60 + track % 3;
             let frame: [f32; 4] = std::array::from_fn(|place| on(place == track % 3));
-            (json!({"notes": [{"onset": 0.0, "offset": 2.0, "pitch": pitch}]}), [vec![frame; 20], vec![[0.0; 4]; 20]].concat())
+            (
+                json!({"notes": [{"onset": 0.0, "offset": 2.0, "pitch": pitch}]}),
+                [vec![frame; 20], vec![[0.0; 4]; 20]].concat(),
+            )
         };
         let structure = |track: usize| {
             let change = 100 + 10 * (track % 5);
@@ -853,7 +875,8 @@ mod tests {
         };
         let tags = |track: usize| {
             let (a, b) = (track % 3 == 0, track % 5 < 2);
-            let names: Vec<&str> = [("a", a), ("b", b)].into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect();
+            let names: Vec<&str> =
+                [("a", a), ("b", b)].into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect();
             (json!(names), vec![[on(a), on(b), 0.0, 0.0]; 45])
         };
         let key = |track: usize| {
@@ -870,13 +893,8 @@ mod tests {
             world(TaskKind::Tags, CLIPS, tags),
             world(TaskKind::Key, CLIPS, key),
         ];
-        let protocol = Protocol {
-            learning_rates: vec![1e-1],
-            seeds: vec![0],
-            frame_batch_size: 128,
-            max_epochs: 40,
-            ..quick()
-        };
+        let protocol =
+            Protocol { learning_rates: vec![1e-1], seeds: vec![0], frame_batch_size: 128, max_epochs: 40, ..quick() };
         for world in worlds {
             let kind = world.problem.task.kind;
             let (_, outcomes, results) = run(&world, &protocol).unwrap_or_else(|error| panic!("{kind:?}: {error}"));

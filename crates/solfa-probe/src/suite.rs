@@ -137,7 +137,9 @@ impl Choices {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SuiteError {
     /// A name that is neither a task of the field nor has a kind.
-    #[error("task `{name}` is not one of the field's: give its kind (class, key, tags, ...), or a name of `solfa data sets`")]
+    #[error(
+        "task `{name}` is not one of the field's: give its kind (class, key, tags, ...), or a name of `solfa data sets`"
+    )]
     UnknownTask {
         /// The name.
         name: String,
@@ -225,7 +227,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_run_is_named() {
-        let of = |task: &str| suite(&format!("models = []\n[[task]]\ndata = \"a\"\n{task}")).resolve().unwrap_err().to_string();
+        let of = |task: &str| {
+            suite(&format!("models = []\n[[task]]\ndata = \"a\"\n{task}")).resolve().unwrap_err().to_string()
+        };
         assert!(of("task = \"moods\"").contains("moods"));
         assert!(of("task = \"mtt\"\nkind = \"class\"").contains("`tags`"));
         assert!(of("task = \"mtt\"\nprotocol = \"marble\"").contains("marble-v1"));

@@ -13,9 +13,7 @@ use solfa_synth::render::{BuiltinSynth, RenderError, Renderer, SoundFontSynth};
 use solfa_synth::suite::{SuiteError, SuiteSettings, render_files, wav_bytes, write_suite, write_whole};
 use walkdir::WalkDir;
 
-use crate::arguments::{
-    ComposeArguments, RenderArguments, SuiteArguments, SynthArguments, SynthCommand,
-};
+use crate::arguments::{ComposeArguments, RenderArguments, SuiteArguments, SynthArguments, SynthCommand};
 use crate::terminal::{self, Outcome, Progress, UsageError};
 
 pub(crate) fn run(arguments: &SynthArguments) -> anyhow::Result<Outcome> {

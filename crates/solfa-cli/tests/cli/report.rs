@@ -86,7 +86,8 @@ fn track() -> TrackView {
         attention_map: Some(QuantizedMatrix::new(&picture, 8, 8).unwrap()),
         salience: vec![SalienceSummary {
             events: "onsets".into(),
-            salience: salience::salience(&[0.5, 1.0], &[0.5, 1.5], 2.0, &salience::SalienceSettings::default()).unwrap(),
+            salience: salience::salience(&[0.5, 1.0], &[0.5, 1.5], 2.0, &salience::SalienceSettings::default())
+                .unwrap(),
         }],
     };
     let label = |start: f64, end: Option<f64>| TimedLabel { start, end, text: HOSTILE.into() };
@@ -99,7 +100,11 @@ fn track() -> TrackView {
             LabelTrack { name: "chords".into(), labels: vec![label(0.0, Some(1.0)), label(1.0, Some(2.0))] },
             LabelTrack { name: "beats".into(), labels: vec![label(0.5, None)] },
         ],
-        encoders: vec![TrackEncoder { encoder: "first".into(), space_id: "space".into(), layers: vec![layer(0), layer(1)] }],
+        encoders: vec![TrackEncoder {
+            encoder: "first".into(),
+            space_id: "space".into(),
+            layers: vec![layer(0), layer(1)],
+        }],
     }
 }
 
@@ -129,7 +134,9 @@ fn one_run_writes_every_format_and_the_same_bytes_again() {
     assert!(markdown.contains("| genre | accuracy | **77.0** [75.0, 79.0], layer 1 |"), "{markdown}");
     assert!(!markdown.contains("<script>") && markdown.contains("\\|\\`$\\\\&amp;"));
     let latex = String::from_utf8(workplace.read("sub/a.tex")).unwrap();
-    assert!(latex.contains("\\toprule") && latex.contains("\\textbf{77.0} {\\scriptsize [75.0, 79.0]} {\\scriptsize L1}"));
+    assert!(
+        latex.contains("\\toprule") && latex.contains("\\textbf{77.0} {\\scriptsize [75.0, 79.0]} {\\scriptsize L1}")
+    );
     assert!(latex.contains("\\textbackslash{}\\&"), "{latex}");
 }
 
@@ -179,9 +186,10 @@ fn an_empty_folder_is_no_failure_and_an_absent_one_is() {
 /// The page in headless Chromium, where there is one: its script runs, all figures are there, and it asks no network.
 #[test]
 fn a_browser_shows_the_page_without_errors_or_requests() {
-    let Some(chromium) = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|program| {
-        Program::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
-    }) else {
+    let Some(chromium) = ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find(|program| Program::new(program).arg("--version").output().is_ok_and(|output| output.status.success()))
+    else {
         println!("skipped: there is no Chromium on this machine");
         return;
     };

@@ -109,12 +109,12 @@ impl Evaluation {
             TaskKind::Key => keys(tracks, rules)?,
             TaskKind::Tags => tags(tracks, num_classes)?,
             TaskKind::Numbers => numbers(tracks)?,
-            TaskKind::Tempo => {
-                per_track(kind, tracks, |target, prediction| match (target, prediction) {
-                    (Target::Tempo(tempo), Prediction::Numbers(found)) => tempo_scores(Some(*tempo), found.first().copied()),
-                    _ => Err(other_form(kind)),
-                })?
-            }
+            TaskKind::Tempo => per_track(kind, tracks, |target, prediction| match (target, prediction) {
+                (Target::Tempo(tempo), Prediction::Numbers(found)) => {
+                    tempo_scores(Some(*tempo), found.first().copied())
+                }
+                _ => Err(other_form(kind)),
+            })?,
             TaskKind::Beats => beats(kind, tracks, rules)?,
             TaskKind::Onsets => per_track(kind, tracks, |target, prediction| match (target, prediction) {
                 (Target::Onsets(reference), Prediction::Onsets(estimate)) => {
@@ -189,7 +189,8 @@ impl Evaluation {
     /// The mean over several evaluations of the same tracks (seeds), with its 95 % interval: each draw of tracks is scored in
     /// every evaluation. `None` where a score is not defined in one of them.
     pub fn mean_over(evaluations: &[Self], metric: Metric, seed: u64) -> Option<(f64, Option<Interval>)> {
-        let scores: Vec<&Scores> = evaluations.iter().map(|evaluation| evaluation.find(metric)).collect::<Option<_>>()?;
+        let scores: Vec<&Scores> =
+            evaluations.iter().map(|evaluation| evaluation.find(metric)).collect::<Option<_>>()?;
         let num_tracks = evaluations.first()?.num_tracks;
         if evaluations.iter().any(|evaluation| evaluation.num_tracks != num_tracks) {
             return None;
@@ -481,11 +482,7 @@ fn beat_pair<'track>(
     }
 }
 
-fn beats(
-    kind: TaskKind,
-    tracks: &[ScoredTrack],
-    rules: PredictionRules,
-) -> Result<Vec<(Metric, Scores)>, MetricError> {
+fn beats(kind: TaskKind, tracks: &[ScoredTrack], rules: PredictionRules) -> Result<Vec<(Metric, Scores)>, MetricError> {
     let mut scores = per_track(kind, tracks, |target, prediction| {
         let (reference, estimate) = beat_pair(target, prediction)?;
         let suite = BeatScores::new(&reference.beat, &estimate.beat, TRIM_SECONDS)?;
@@ -609,7 +606,7 @@ fn named(scores: &[(&'static str, f64)], name: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    
+
     fn track(target: Target, prediction: Prediction) -> ScoredTrack {
         ScoredTrack { target, prediction }
     }
@@ -640,7 +637,8 @@ mod tests {
         assert!(evaluation.interval(f1, 1).is_some());
         assert_eq!(evaluation.compare(&evaluation, TaskKind::Class.headline(), 1).unwrap().p_value, 1.0);
         assert_eq!(evaluation.compare(&evaluation, f1, 1).unwrap().difference, 0.0);
-        let (mean, _) = Evaluation::mean_over(&[evaluation.clone(), evaluation], TaskKind::Class.headline(), 1).unwrap();
+        let (mean, _) =
+            Evaluation::mean_over(&[evaluation.clone(), evaluation], TaskKind::Class.headline(), 1).unwrap();
         assert_eq!(mean, 0.5);
     }
 
@@ -697,9 +695,8 @@ mod tests {
 
     #[test]
     fn intervals_and_notes_are_scored() {
-        let parts = |middle: f64, label: &str| {
-            vec![(0.0, middle, "C:maj".to_owned()), (middle, 10.0, label.to_owned())]
-        };
+        let parts =
+            |middle: f64, label: &str| vec![(0.0, middle, "C:maj".to_owned()), (middle, 10.0, label.to_owned())];
         let reference = Target::Intervals(Prediction::labelled(&parts(5.0, "G:maj")));
         let tracks = [track(reference.clone(), Prediction::Intervals(parts(6.0, "G:maj")))];
         assert!((value(TaskKind::Chords, 0, &tracks, "chord_majmin") - 0.9).abs() < 1e-12);

@@ -174,9 +174,18 @@ impl TaskKind {
             Self::Notes => {
                 const { &[up("note_onset_f_measure"), up("note_f_measure"), up("note_average_overlap_ratio")] }
             }
-            Self::Separation => const { &[up("sdr"), up("sdr_vocals"), up("sdr_drums"), up("sdr_bass"), up("sdr_other")] },
+            Self::Separation => {
+                const { &[up("sdr"), up("sdr_vocals"), up("sdr_drums"), up("sdr_bass"), up("sdr_other")] }
+            }
             Self::Retrieval => {
-                const { &[up("mean_average_precision"), down("mean_rank_of_first"), up("precision_at_10"), up("recall_at_10")] }
+                const {
+                    &[
+                        up("mean_average_precision"),
+                        down("mean_rank_of_first"),
+                        up("precision_at_10"),
+                        up("recall_at_10"),
+                    ]
+                }
             }
         }
     }

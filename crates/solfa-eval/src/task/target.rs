@@ -113,15 +113,17 @@ impl Target {
                 Ok(Self::Tags(tags))
             }
             TaskKind::Numbers => {
-                let values: Option<Vec<f64>> =
-                    label.as_array().map_or_else(|| Some(vec![label.as_f64()?]), |list| list.iter().map(Value::as_f64).collect());
+                let values: Option<Vec<f64>> = label
+                    .as_array()
+                    .map_or_else(|| Some(vec![label.as_f64()?]), |list| list.iter().map(Value::as_f64).collect());
                 match values {
                     Some(values) if !values.is_empty() => Ok(Self::Numbers(values)),
                     _ => Err(form("a list of numbers", label)),
                 }
             }
             TaskKind::Tempo => {
-                let tempo = label.get("tempo").unwrap_or(label).as_f64().ok_or_else(|| form("`{\"tempo\": bpm}`", label))?;
+                let tempo =
+                    label.get("tempo").unwrap_or(label).as_f64().ok_or_else(|| form("`{\"tempo\": bpm}`", label))?;
                 if tempo > 0.0 && tempo.is_finite() {
                     Ok(Self::Tempo(tempo))
                 } else {
@@ -166,7 +168,8 @@ impl Target {
                 }
                 let sections: Vec<SectionLabel> =
                     parse(label, "a list of `{\"start_time\", \"end_time\", \"label\"}`")?;
-                let sections = sections.into_iter().map(|section| (section.start_time, section.end_time, section.label));
+                let sections =
+                    sections.into_iter().map(|section| (section.start_time, section.end_time, section.label));
                 let target = intervals("sections", sections)?;
                 if let Self::Intervals(sections) = &target {
                     for name in &sections.labels {
@@ -245,10 +248,7 @@ fn class_number(name: &str, classes: &[String]) -> Result<usize, TargetError> {
     })
 }
 
-fn intervals(
-    what: &'static str,
-    parts: impl Iterator<Item = (f64, f64, String)>,
-) -> Result<Target, TargetError> {
+fn intervals(what: &'static str, parts: impl Iterator<Item = (f64, f64, String)>) -> Result<Target, TargetError> {
     let (mut times, mut labels) = (Vec::new(), Vec::new());
     for (start, end, label) in parts {
         times.push(Interval::new(start, end));

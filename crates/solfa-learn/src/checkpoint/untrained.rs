@@ -58,8 +58,12 @@ impl Untrained {
         let config = self.config();
         let network = MelConformer::new(&config, device);
         let fold = 4;
-        let quantizer =
-            ResidualVectorQuantizerConfig { input_dim: config.num_mels * fold, num_codebooks: 8, num_codes: 1024, code_dim: 16 };
+        let quantizer = ResidualVectorQuantizerConfig {
+            input_dim: config.num_mels * fold,
+            num_codebooks: 8,
+            num_codes: 1024,
+            code_dim: 16,
+        };
         LoadedModel::MelConformer(Box::new(MelConformerModel {
             name: "muq",
             mel: MelSpectrogram::new(MelConfig::muq()).expect("MuQ's own spectrogram"),

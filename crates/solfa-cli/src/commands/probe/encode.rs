@@ -38,7 +38,8 @@ impl<'run> Encoding<'run> {
     /// Windows as long as clips, so that each clip is encoded alone; shorter where the encoder takes no longer ones.
     fn plan(&self, clip_seconds: f64) -> Result<WindowPlan, UsageError> {
         let spec = self.named.encoder.spec();
-        let longest = spec.maximum_samples.map_or(f64::INFINITY, |samples| samples as f64 / f64::from(spec.sample_rate));
+        let longest =
+            spec.maximum_samples.map_or(f64::INFINITY, |samples| samples as f64 / f64::from(spec.sample_rate));
         let window = match spec.clip_samples {
             Some(_) => WindowLength::Default,
             None => WindowLength::Seconds(clip_seconds.min(longest)),

@@ -114,8 +114,12 @@ fn probe_model(
         let audio: BTreeMap<&PathBuf, &Option<String>> = recordings.iter().zip(&encoded.audio).collect();
         for entry in entries {
             let key = CacheKey { space: space.clone(), kept: entry.kept(), dtype };
-            let audio: Vec<Option<String>> =
-                entry.problem.recordings.iter().map(|path| audio.get(path).and_then(|found| (*found).clone())).collect();
+            let audio: Vec<Option<String>> = entry
+                .problem
+                .recordings
+                .iter()
+                .map(|path| audio.get(path).and_then(|found| (*found).clone()))
+                .collect();
             let time = report::now();
             let scan = Scan {
                 problem: &entry.problem,
