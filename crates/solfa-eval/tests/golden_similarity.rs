@@ -1,5 +1,7 @@
 //! Similarity of layers against the papers' formulas in numpy.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
+
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;

@@ -1,5 +1,7 @@
 //! Reports of made-up folders of results.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails as tests do")]
+
 use std::path::Path;
 
 use serde_json::{Value, json};

@@ -286,6 +286,12 @@ struct Cell<'rows> {
     trainings: BTreeMap<(u32, u64), &'rows ResultRow>,
 }
 
+/// Layers, each by share of labels.
+type Layers<'rows> = BTreeMap<LayerOrder<'rows>, BTreeMap<u64, Cell<'rows>>>;
+
+/// The runs of one mixture, by run and seed.
+type Runs<'weights> = BTreeMap<(&'weights str, u64), &'weights LayerWeights>;
+
 struct Gathered<'rows> {
     keys: Vec<PanelKey<'rows>>,
     first_rows: Vec<&'rows ResultRow>,
@@ -293,7 +299,7 @@ struct Gathered<'rows> {
     /// By panel: metrics in order, with whether they are headlines.
     metrics: Vec<Vec<(&'rows str, bool)>>,
     /// By panel, encoder and metric: layers, each by share of labels (in its bits, which ascend as the share does).
-    cells: HashMap<(usize, usize, &'rows str), BTreeMap<LayerOrder<'rows>, BTreeMap<u64, Cell<'rows>>>>,
+    cells: HashMap<(usize, usize, &'rows str), Layers<'rows>>,
 }
 
 /// Numbers in order, then names.
@@ -476,7 +482,7 @@ fn best(points: &[Point], less_is_better: bool) -> Option<(usize, bool)> {
 
 impl LabelCurve {
     /// The curve of the best layer, or of the layer that has the most shares; `None` where no layer has two.
-    fn of(encoder: usize, layers: &BTreeMap<LayerOrder<'_>, BTreeMap<u64, Cell<'_>>>, best: &str) -> Option<Self> {
+    fn of(encoder: usize, layers: &Layers<'_>, best: &str) -> Option<Self> {
         let chosen = layers.get(&LayerOrder::of(best)).filter(|shares| shares.len() > 1);
         let (layer, shares) = match chosen {
             Some(shares) => (best.to_owned(), shares),
@@ -513,7 +519,7 @@ impl LabelCurve {
 }
 
 fn mixtures(weights: &[LayerWeights]) -> Vec<LearnedMixture> {
-    let mut mixtures: Vec<(LearnedMixture, BTreeMap<(&str, u64), &LayerWeights>)> = Vec::new();
+    let mut mixtures: Vec<(LearnedMixture, Runs<'_>)> = Vec::new();
     for weight in weights {
         let place = mixtures.iter().position(|(mixture, _)| {
             (&mixture.task, &mixture.encoder, &mixture.layers) == (&weight.task, &weight.encoder, &weight.layers)
@@ -531,7 +537,7 @@ fn mixtures(weights: &[LayerWeights]) -> Vec<LearnedMixture> {
         });
         mixtures[place].1.insert((&weight.run, weight.seed), weight);
     }
-    let mean = |(mut mixture, runs): (LearnedMixture, BTreeMap<(&str, u64), &LayerWeights>)| {
+    let mean = |(mut mixture, runs): (LearnedMixture, Runs<'_>)| {
         let sum = |layer: usize| runs.values().map(|weights| weights.weights[layer]).sum::<f64>();
         mixture.num_runs = runs.len();
         mixture.weights = (0..mixture.layers.len()).map(|layer| sum(layer) / runs.len() as f64).collect();

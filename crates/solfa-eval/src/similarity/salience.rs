@@ -76,7 +76,7 @@ impl PeakPicking {
         let count = series.len().max(1) as f64;
         let mean = series.iter().sum::<f64>() / count;
         let deviation = (series.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
-        if !(deviation > 0.0) {
+        if deviation.is_nan() || deviation <= 0.0 {
             return Vec::new();
         }
         let reach = |seconds: f64| (seconds * frames_per_second).round().max(1.0) as usize;
