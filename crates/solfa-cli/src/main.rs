@@ -6,6 +6,7 @@
 mod arguments;
 mod commands;
 mod encoders;
+mod encoding;
 mod inputs;
 mod terminal;
 
@@ -46,6 +47,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Tag(arguments) => commands::tag::run(&arguments),
         Command::Tokens(arguments) => commands::tokens::run(&arguments),
         Command::Data(arguments) => commands::data::run(&arguments),
+        Command::Layers(arguments) => commands::layers::run(&arguments),
         Command::Probe(arguments) => commands::probe::run(&arguments),
         Command::Report(arguments) => commands::report::run(&arguments),
         Command::Score(arguments) => commands::score::run(&arguments),

@@ -144,7 +144,7 @@ const WORKSPACE: [Layers; 8] = [
             "solfa-probe",
         ],
         never: &["burn", "tokio"],
-        modules: &["terminal", "arguments", "inputs", "encoders", "commands"],
+        modules: &["terminal", "arguments", "inputs", "encoders", "encoding", "commands"],
         environment: Environment::Free,
         confined: &[],
     },

@@ -22,8 +22,11 @@ const LOWEST_PITCH: usize = 21;
 /// Pitches from the piano's lowest key to its highest.
 const NUM_PITCHES: usize = 88;
 
-/// What is added to each side of an event in training targets: neighbouring frames are half right (MARBLE v2).
+/// Training targets of the frame of an event and of those beside it (MARBLE v2, where frames are 40 ms apart).
 const NEIGHBOUR_TARGETS: [f32; 3] = [1.0, 0.5, 0.25];
+
+/// Frames further from an event than this are not right at all, whatever their rate.
+const NEIGHBOUR_SECONDS: f64 = 0.085;
 
 /// How likely a class goes on to the next item at 10 items a second; adjusted to other rates.
 const STAYS_AT_TEN: f64 = 0.9;
@@ -424,6 +427,9 @@ fn events(targets: &[&Target], items: &TrackItems, width: usize, times: impl Fn(
                 let position = (time - items.seconds_of_item[first]) * items.items_per_second;
                 let nearest = position.round() as isize;
                 for offset in -2..=2_isize {
+                    if offset.unsigned_abs() as f64 / items.items_per_second > NEIGHBOUR_SECONDS {
+                        continue;
+                    }
                     let Some(&item) = usize::try_from(nearest + offset).ok().and_then(|place| track_items.get(place))
                     else {
                         continue;

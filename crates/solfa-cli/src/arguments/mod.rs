@@ -1,6 +1,7 @@
 //! What can be typed, and its help.
 
 mod data;
+mod layers;
 mod probe;
 mod report;
 mod score;
@@ -22,6 +23,7 @@ use solfa_signal::windows::{Tail, WindowLength, WindowPlan};
 use crate::terminal::UsageError;
 
 pub(crate) use data::{DataArguments, DataCheckArguments, DataCommand, DataImportArguments};
+pub(crate) use layers::LayersArguments;
 pub(crate) use probe::ProbeArguments;
 pub(crate) use report::ReportArguments;
 pub(crate) use score::{PairArguments, PredictionsArguments, ScoreArguments, ScoreInput};
@@ -50,6 +52,8 @@ pub(crate) enum Command {
     Data(DataArguments),
     /// Train heads on frozen features: every layer of an encoder, on any task
     Probe(ProbeArguments),
+    /// Compare layers without labels, and look inside a track
+    Layers(LayersArguments),
     /// Make a page, or tables, of a folder of results
     Report(ReportArguments),
     /// Score an estimate against a reference, by mir_eval's scores
@@ -79,6 +83,7 @@ impl Command {
             Self::Tokens(arguments) => arguments.model.threads.threads,
             Self::Bench(arguments) => arguments.model.threads.threads,
             Self::Probe(arguments) => arguments.threads.threads,
+            Self::Layers(arguments) => arguments.threads.threads,
             Self::Doctor(arguments) => arguments.threads.threads,
             Self::Data(_) | Self::Report(_) | Self::Score(_) | Self::Models(_) | Self::Completions { .. } => None,
             Self::Synth(arguments) => arguments.threads(),

@@ -1,11 +1,15 @@
 //! Every layer of one encoder beside every layer of another.
 
+use std::path::{Path, PathBuf};
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::cka::{Estimate, Gram};
+use super::file::{file_name, write_json};
 use super::matrix::same_items;
 use super::{CanonicalCorrelations, Matrix, SimilarityError, Truncation, WhitenedLayer, effective_rank};
+use crate::store::StoreError;
 
 /// The version of [`LayerComparison`]'s fields.
 const SCHEMA: u32 = 1;
@@ -188,6 +192,18 @@ impl LayerComparison {
             comparison.values = alignments(&a.features, b, estimate)?;
         }
         Ok(comparison)
+    }
+
+    /// Writes `similarity/<first>--<second>.<measure>.json` into a folder of results, whole or not at all, and says where.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file cannot be written.
+    pub fn write(&self, results: &Path) -> Result<PathBuf, StoreError> {
+        let name =
+            format!("{}--{}.{}.json", file_name(&self.encoder_a), file_name(&self.encoder_b), self.measure.name());
+        let path = results.join("similarity").join(name);
+        write_json(&path, self)?;
+        Ok(path)
     }
 
     /// Canonical correlations of all pairs; `b` is `None` for an encoder beside itself.

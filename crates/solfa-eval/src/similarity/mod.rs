@@ -25,6 +25,7 @@ mod cka;
 mod comparison;
 mod effective_rank;
 mod error;
+mod file;
 mod matrix;
 mod moments;
 mod pwcca;

@@ -1,9 +1,13 @@
 //! One track as a report shows it.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
+use super::file::{file_name, write_json};
 use super::salience::Salience;
 use super::{SelfSimilarity, SimilarityError, decode_base64, encode_base64};
+use crate::store::StoreError;
 
 /// The version of [`TrackView`]'s fields.
 pub const TRACK_VIEW_SCHEMA: u32 = 1;
@@ -27,6 +31,18 @@ pub struct TrackView {
     /// What encoders make of it.
     #[serde(default)]
     pub encoders: Vec<TrackEncoder>,
+}
+
+impl TrackView {
+    /// Writes `tracks/<title>.json` into a folder of results, whole or not at all, and says where.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file cannot be written.
+    pub fn write(&self, results: &Path) -> Result<PathBuf, StoreError> {
+        let path = results.join("tracks").join(format!("{}.json", file_name(&self.title)));
+        write_json(&path, self)?;
+        Ok(path)
+    }
 }
 
 /// The outline of a waveform: the smallest and the largest sample of each of a number of equal stretches.

@@ -9,6 +9,7 @@ use solfa_synth::suite::{SuiteSettings, write_suite};
 
 use crate::arguments::ProbeArguments;
 use crate::commands::synth;
+use crate::encoding::cache_folder;
 use crate::terminal::{self, Counter};
 
 /// What is probed where no model is named: two kinds of hand-made features, and a network that has learned nothing.
@@ -34,7 +35,7 @@ pub(super) fn suite(arguments: &ProbeArguments) -> anyhow::Result<(Suite, PathBu
     let renderer = synth::renderer(arguments.soundfont.as_deref())?;
     let settings = SuiteSettings::default();
     let player = if arguments.soundfont.is_some() { "bundled-soundfont" } else { "bundled" };
-    let features = super::cache_folder(arguments)?;
+    let features = cache_folder(arguments.cache.as_deref())?;
     let folder = features.parent().unwrap_or(&features).join(player);
     let counter = Counter::new("sounds composed");
     counter.expect(settings.pieces + settings.notes);

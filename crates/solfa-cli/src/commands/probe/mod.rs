@@ -1,7 +1,6 @@
 //! `solfa probe`.
 
 mod bundled;
-mod encode;
 mod report;
 
 use std::collections::BTreeMap;
@@ -18,9 +17,9 @@ use solfa_probe::protocol::Protocol;
 use solfa_probe::scan::Scan;
 use solfa_probe::suite::{Choices, Suite, SuiteTask};
 
-use self::encode::Encoding;
 use self::report::Report;
 use crate::arguments::ProbeArguments;
+use crate::encoding::{Encoding, cache_folder};
 use crate::inputs;
 use crate::terminal::{self, Outcome, UsageError};
 
@@ -66,7 +65,7 @@ pub(crate) fn run(arguments: &ProbeArguments) -> anyhow::Result<Outcome> {
     for line in broken {
         terminal::note(&format!("{}, line {}: left out: {}", results.rows_path().display(), line.line, line.reason));
     }
-    let cache = FeatureCache::new(cache_folder(arguments)?);
+    let cache = FeatureCache::new(cache_folder(arguments.cache.as_deref())?);
     let mut report = Report::new(arguments.json);
     let mut num_failed = 0;
     for model in &suite.models {
@@ -88,7 +87,7 @@ fn probe_model(
     results: &ResultFolder,
     report: &mut Report,
 ) -> anyhow::Result<usize> {
-    let encoding = Encoding::open(arguments, model)?;
+    let encoding = Encoding::open(arguments.into(), model)?;
     // Tasks whose clips are as long share one pass over their recordings.
     let mut passes: BTreeMap<u64, Vec<&Entry>> = BTreeMap::new();
     for entry in entries {
@@ -215,18 +214,4 @@ fn problem(task: &Task, data: &Path, audio_root: Option<&Path>) -> anyhow::Resul
         segment: record.segment(),
     });
     Ok(Problem::new(task, data_set.name(), data_set.sha256(), rows.collect())?)
-}
-
-/// Where features are kept.
-fn cache_folder(arguments: &ProbeArguments) -> anyhow::Result<PathBuf> {
-    if let Some(folder) = &arguments.cache {
-        return Ok(folder.clone());
-    }
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(folder) = variable("SOLFA_CACHE") {
-        return Ok(folder.join("features"));
-    }
-    let cache = variable("XDG_CACHE_HOME").or_else(|| Some(std::env::home_dir()?.join(".cache")));
-    let cache = cache.context("there is no home folder to keep features in: give --cache")?;
-    Ok(cache.join("solfa/features"))
 }

@@ -214,7 +214,8 @@ mod tests {
     fn a_steady_tempo_is_found_through_noise_and_gaps() {
         for (rate, bpm) in [(25.0, 96.0), (50.0, 71.5), (75.0, 143.0), (93.75, 128.0), (100.0, 200.0)] {
             let network = BeatNetwork::new(rate, TempoRange::BEATS).unwrap();
-            let beats = steady(0.3, bpm, 29.9);
+            // No tempo here has a beat at 0 s, where whether there is one is a matter of noise.
+            let beats = steady(0.2, bpm, 29.9);
             let seconds = beats[beats.len() - 1] + 0.1;
             assert_found(&network, &activations(&beats, seconds, rate, 0.1, 0.0, 1), &beats);
             // A missing beat may be two frames off, which at 25 frames a second is more than 70 ms.

@@ -1,42 +1,70 @@
-//! An encoder of `solfa probe`: from recordings to the cache.
+//! From recordings to cached features, for the commands that work on all layers: `probe` and `layers`.
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use solfa_eval::cache::{CacheKey, FeatureCache};
 use solfa_eval::store::{EmbeddingSpace, NUMERICS_VERSION};
+use solfa_kernels::Precision;
+use solfa_learn::device::DeviceChoice;
 use solfa_probe::encode::{EncodeObserver, EncodeRecordingError, Encoded, fill_cache};
-use solfa_signal::encoder::{LayerChoice, Tail};
+use solfa_signal::audio::Resampler;
+use solfa_signal::encoder::{Encoder, LayerChoice, Tail};
 use solfa_signal::extract::{Pipeline, Stitcher};
 use solfa_signal::frames::Pooling;
 use solfa_signal::windows::{WindowLength, WindowPlan};
 
-use crate::arguments::{ModelArguments, ProbeArguments, ThreadArguments};
+use crate::arguments::{LayersArguments, ModelArguments, ProbeArguments, ThreadArguments};
 use crate::encoders::{self, NamedEncoder};
 use crate::terminal::{self, Progress, UsageError};
 
+/// How encoders run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EncodingSettings {
+    pub(crate) device: DeviceChoice,
+    pub(crate) dtype: Precision,
+    pub(crate) resampler: Resampler,
+}
+
+impl From<&ProbeArguments> for EncodingSettings {
+    fn from(arguments: &ProbeArguments) -> Self {
+        Self { device: arguments.device, dtype: arguments.dtype, resampler: arguments.resampler }
+    }
+}
+
+impl From<&LayersArguments> for EncodingSettings {
+    fn from(arguments: &LayersArguments) -> Self {
+        Self { device: arguments.device, dtype: arguments.dtype, resampler: arguments.resampler }
+    }
+}
+
 /// An encoder, and how its windows are made.
-pub(super) struct Encoding<'run> {
-    arguments: &'run ProbeArguments,
+pub(crate) struct Encoding {
+    settings: EncodingSettings,
     named: NamedEncoder,
 }
 
-impl<'run> Encoding<'run> {
-    pub(super) fn open(arguments: &'run ProbeArguments, model: &str) -> anyhow::Result<Self> {
+impl Encoding {
+    pub(crate) fn open(settings: EncodingSettings, model: &str) -> anyhow::Result<Self> {
         let of_model = ModelArguments {
             model: Some(model.to_owned()),
-            device: arguments.device,
-            dtype: arguments.dtype,
-            threads: ThreadArguments { threads: arguments.threads.threads },
+            device: settings.device,
+            dtype: settings.dtype,
+            threads: ThreadArguments { threads: None },
         };
-        Ok(Self { arguments, named: encoders::open(&of_model, None)? })
+        Ok(Self { settings, named: encoders::open(&of_model, None)? })
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn encoder(&self) -> &dyn Encoder {
+        self.named.encoder.as_ref()
+    }
+
+    pub(crate) fn name(&self) -> &str {
         &self.named.name
     }
 
     /// Windows as long as clips, so that each clip is encoded alone; shorter where the encoder takes no longer ones.
-    fn plan(&self, clip_seconds: f64) -> Result<WindowPlan, UsageError> {
+    pub(crate) fn plan(&self, clip_seconds: f64) -> Result<WindowPlan, UsageError> {
         let spec = self.named.encoder.spec();
         let longest =
             spec.maximum_samples.map_or(f64::INFINITY, |samples| samples as f64 / f64::from(spec.sample_rate));
@@ -51,7 +79,7 @@ impl<'run> Encoding<'run> {
     }
 
     /// What the frames are.
-    pub(super) fn space(&self, clip_seconds: f64) -> anyhow::Result<EmbeddingSpace> {
+    pub(crate) fn space(&self, clip_seconds: f64) -> anyhow::Result<EmbeddingSpace> {
         let spec = self.named.encoder.spec();
         let plan = self.plan(clip_seconds)?;
         let stitcher = Stitcher::new(spec, &plan, &LayerChoice::All)?;
@@ -68,16 +96,16 @@ impl<'run> Encoding<'run> {
             window_seconds: plan.window_samples().map(seconds),
             hop_seconds: plan.hop_samples().map(seconds),
             tail: plan.tail().name().to_owned(),
-            resampler: self.arguments.resampler.name().to_owned(),
+            resampler: self.settings.resampler.name().to_owned(),
             sample_rate: spec.sample_rate,
-            dtype: self.arguments.dtype.name().to_owned(),
+            dtype: self.settings.dtype.name().to_owned(),
             numerics_version: NUMERICS_VERSION,
             program_version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }
 
     /// Encodes what is not in the cache.
-    pub(super) fn fill(
+    pub(crate) fn fill(
         &self,
         cache: &FeatureCache,
         keys: &[CacheKey],
@@ -88,7 +116,7 @@ impl<'run> Encoding<'run> {
             encoder: self.named.encoder.as_ref(),
             plan: self.plan(clip_seconds)?,
             layers: LayerChoice::All,
-            resampler: self.arguments.resampler,
+            resampler: self.settings.resampler,
             batching: self.named.batching,
             decoder_threads: rayon::current_num_threads(),
         };
@@ -129,4 +157,18 @@ impl EncodeObserver for Observer {
             self.progress.suspend(|| terminal::note(&format!("left out: {message}")));
         }
     }
+}
+
+/// Where features are kept unless `--cache` says otherwise.
+pub(crate) fn cache_folder(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = named {
+        return Ok(folder.to_owned());
+    }
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(folder) = variable("SOLFA_CACHE") {
+        return Ok(folder.join("features"));
+    }
+    let cache = variable("XDG_CACHE_HOME").or_else(|| Some(std::env::home_dir()?.join(".cache")));
+    let cache = cache.context("there is no home folder to keep features in: give --cache")?;
+    Ok(cache.join("solfa/features"))
 }
