@@ -117,15 +117,15 @@ impl Problem {
             tracks: Vec::new(),
             notes: Vec::new(),
         };
-        if let (TaskKind::Class | TaskKind::Tags, ClassSource::Data, [class]) =
-            (task.kind, task.classes, problem.classes.as_slice())
-        {
-            return Err(ProblemError::OneClass { dataset: dataset.to_owned(), class: class.clone() });
-        }
         let mut recordings: BTreeMap<PathBuf, usize> = BTreeMap::new();
         let mut pieces: BTreeMap<String, usize> = BTreeMap::new();
         for row in rows {
             problem.add(row, &mut recordings, &mut pieces)?;
+        }
+        if let (TaskKind::Class | TaskKind::Tags, ClassSource::Data, [class]) =
+            (task.kind, task.classes, problem.classes.as_slice())
+        {
+            return Err(ProblemError::OneClass { dataset: dataset.to_owned(), class: class.clone() });
         }
         for (split, purpose) in [
             (Split::Train, "heads learn from it"),

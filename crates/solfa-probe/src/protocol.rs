@@ -297,7 +297,8 @@ mod tests {
 
     #[test]
     fn choices_that_cannot_be_run_are_named() {
-        let changes: [(fn(&mut Protocol), &str); 7] = [
+        type Change = fn(&mut Protocol);
+        let changes: [(Change, &str); 7] = [
             (|protocol| protocol.learning_rates.clear(), "learning_rates"),
             (|protocol| protocol.learning_rates = vec![f64::NAN], "learning_rates"),
             (|protocol| protocol.label_fractions = vec![2.0], "label_fractions"),

@@ -875,7 +875,7 @@ mod tests {
             (json!({"tempo": tempo}), vec![frame; 45])
         };
         let tags = |track: usize| {
-            let (a, b) = (track % 3 == 0, track % 5 < 2);
+            let (a, b) = (track.is_multiple_of(3), track % 5 < 2);
             let names: Vec<&str> =
                 [("a", a), ("b", b)].into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect();
             (json!(names), vec![[on(a), on(b), 0.0, 0.0]; 45])

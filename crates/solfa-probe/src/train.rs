@@ -201,8 +201,8 @@ pub fn class_means(
     let width = features.width();
     let mut sums = vec![0.0_f64; num_classes * width];
     let mut counts = vec![0_u64; *num_classes];
-    for item in 0..features.num_items {
-        let Ok(class) = usize::try_from(classes[item]) else { continue };
+    for (item, &class) in classes.iter().enumerate().take(features.num_items) {
+        let Ok(class) = usize::try_from(class) else { continue };
         counts[class] += 1;
         let sum = &mut sums[class * width..(class + 1) * width];
         for (sum, value) in sum.iter_mut().zip(features.gather(&[item])) {

@@ -125,7 +125,7 @@ impl Performance {
 impl Note {
     fn fault(&self) -> Option<String> {
         let Self { onset, offset, pitch, velocity } = *self;
-        if !(onset >= 0.0 && onset <= MAXIMUM_SECONDS) {
+        if !(0.0..=MAXIMUM_SECONDS).contains(&onset) {
             return Some(format!("its onset is {onset} s"));
         }
         if !(offset > onset && offset <= 2.0 * MAXIMUM_SECONDS) {

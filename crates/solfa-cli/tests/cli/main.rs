@@ -12,6 +12,7 @@ mod golden;
 mod hostile;
 mod inputs;
 mod models;
+mod probe;
 mod report;
 mod resume;
 mod score;

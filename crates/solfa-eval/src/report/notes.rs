@@ -20,8 +20,11 @@ pub(super) fn of(report: &Report, rows: &[ResultRow]) -> Vec<String> {
         .provenance
         .datasets
         .iter()
-        .filter(|(name, _)| is_synthetic(name))
         .map(|(name, _)| name.as_str())
+        .chain(rows.iter().map(|row| row.task.as_str()))
+        .filter(|name| is_synthetic(name))
+        .collect::<BTreeSet<_>>()
+        .into_iter()
         .collect();
     if !synthetic.is_empty() {
         notes.push(format!(

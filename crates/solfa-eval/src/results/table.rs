@@ -113,8 +113,11 @@ impl ResultFolder {
     }
 }
 
+/// A value with the number of its line.
+type Numbered<T> = (usize, T);
+
 /// Lines with their numbers, and those that are not of the type.
-fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<(Vec<(usize, T)>, Vec<BrokenLine>), StoreError> {
+fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<(Vec<Numbered<T>>, Vec<BrokenLine>), StoreError> {
     let (mut found, mut broken) = (Vec::new(), Vec::new());
     if !path.exists() {
         return Ok((found, broken));

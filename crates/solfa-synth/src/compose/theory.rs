@@ -237,7 +237,7 @@ impl fmt::Display for Chord {
         write!(formatter, "{}:{}", self.key.spell(self.offset), self.quality.harte())?;
         match (self.inversion, self.quality) {
             (0, _) => Ok(()),
-            (inversion, Quality::Diminished7) if inversion == 3 => formatter.write_str("/bb7"),
+            (3, Quality::Diminished7) => formatter.write_str("/bb7"),
             (inversion, quality) => write!(formatter, "/{}", DEGREES[usize::from(quality.intervals()[inversion])]),
         }
     }

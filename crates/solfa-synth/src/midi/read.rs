@@ -63,8 +63,8 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<MidiPiece, MidiError> {
     if last == 0.0 {
         return Err(refused("it has no notes".into()));
     }
-    // Not a comparison with `>`: a time that is no number is refused too.
-    if !(last + TAIL_SECONDS <= MAXIMUM_SECONDS) {
+    // A time that is no number is in no range.
+    if !(0.0..=MAXIMUM_SECONDS).contains(&(last + TAIL_SECONDS)) {
         return Err(refused(format!("it lasts {last:.0} s, at most {MAXIMUM_SECONDS} are played")));
     }
     let performance = Performance { parts, seconds: last + TAIL_SECONDS, seed: 0 };

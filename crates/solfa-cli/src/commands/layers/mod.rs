@@ -100,7 +100,9 @@ fn compare(arguments: &LayersArguments, recordings: &[PathBuf], encodings: &[Enc
     let item_kind = if arguments.frames.is_some() { "frames" } else { "tracks" };
     let mut rows = Vec::new();
     for (index, first) in items.iter().enumerate() {
-        for second in &items[index..] {
+        // An encoder of one layer has nothing to be compared with in itself.
+        let from = index + usize::from(first.layers.len() == 1);
+        for second in &items[from..] {
             for &measure in &arguments.measures {
                 let measure = Measure::from(measure);
                 let (first_layers, second_layers) = (first.layers()?, second.layers()?);

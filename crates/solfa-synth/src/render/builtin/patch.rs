@@ -235,7 +235,7 @@ fn strings(program: u8, dice: &mut Dice) -> Voice {
                 (recipe.tremolo, recipe.vibrato_hertz) = (0.7, 9.0);
             }
         }
-        48 | 49 | 50 | 51 => {
+        48..=51 => {
             recipe.num_voices = 4;
             recipe.detune_cents = near(dice, 9.0, 0.3);
             recipe.attack = if program == 49 { 0.25 } else { near(dice, 0.1, 0.4) };
