@@ -99,7 +99,7 @@ const WORKSPACE: [Layers; 8] = [
         never: &["tokio", "clap", "anyhow"],
         modules: &[
             "items", "head", "loss", "adam", "train", "problem", "features", "answers", "protocol", "encode", "scan",
-            "suite",
+            "compare", "suite",
         ],
         environment: Environment::Only(&[]),
         confined: &[],

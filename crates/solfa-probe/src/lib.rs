@@ -10,6 +10,7 @@
 
 mod adam;
 pub mod answers;
+pub mod compare;
 pub mod encode;
 pub mod features;
 pub mod head;

@@ -104,6 +104,9 @@ fn a_suite_is_a_file() {
         rows.into_iter().map(|row| (row.task, row.encoder, row.head)).collect();
     assert_eq!(heads.len(), 4, "{heads:?}");
     assert!(heads.contains(&("means".to_owned(), "mel".to_owned(), "class-mean".to_owned())));
+    let comparisons = json_lines(&place.read("results/comparisons.jsonl"));
+    assert_eq!(comparisons.len(), 2, "two encoders on two tasks: {comparisons:?}");
+    assert!(comparisons.iter().all(|line| line["num_test"] == 6 && line["p_value"].as_f64().unwrap() > 0.0));
     place.solfa("report results --output report.html").assert().success();
     assert!(String::from_utf8(place.read("report.html")).unwrap().contains("chroma"));
 }

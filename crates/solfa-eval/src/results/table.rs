@@ -13,7 +13,7 @@ use parquet::schema::types::Type;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{LayerWeights, RESULT_SCHEMA, ResultRow};
+use super::{LayerWeights, PairedComparison, RESULT_SCHEMA, ResultRow};
 use crate::store::StoreError;
 use crate::store::staged::StagedFile;
 
@@ -99,6 +99,24 @@ impl ResultFolder {
     /// The file cannot be written.
     pub fn append_layer_weights(&self, weights: &[LayerWeights]) -> Result<(), StoreError> {
         append_lines(&self.layer_weights_path(), weights)
+    }
+
+    /// Writes `comparisons.jsonl`, whole or not at all, in the place of the one that is there: it follows from the rows and
+    /// predictions.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_comparisons(&self, comparisons: &[PairedComparison]) -> Result<PathBuf, StoreError> {
+        let path = self.folder.join("comparisons.jsonl");
+        let staged = StagedFile::write(&path, |out| {
+            for comparison in comparisons {
+                serde_json::to_writer(&mut *out, comparison)?;
+                out.write_all(b"\n")?;
+            }
+            Ok(())
+        })?;
+        staged.commit()?;
+        Ok(path)
     }
 
     /// Writes `results.parquet` of all rows, whole or not at all.

@@ -7,4 +7,4 @@ mod significance;
 
 pub(crate) use bootstrap::weighted_mean;
 pub use bootstrap::{BOOTSTRAP_DRAWS, Interval, bootstrap_interval, bootstrap_mean};
-pub use significance::{Comparison, PERMUTATIONS, paired_permutation, paired_randomization};
+pub use significance::{Comparison, PERMUTATIONS, paired_randomization};

@@ -17,8 +17,8 @@ use crate::metrics::onset::{ONSET_WINDOW_SECONDS, onset_f_measure};
 use crate::metrics::segment::segment_scores;
 use crate::metrics::tempo::tempo_accuracy;
 use crate::statistics::{
-    BOOTSTRAP_DRAWS, Comparison, Interval, PERMUTATIONS, bootstrap_interval, bootstrap_mean, paired_permutation,
-    paired_randomization, weighted_mean,
+    BOOTSTRAP_DRAWS, Comparison, Interval, PERMUTATIONS, bootstrap_interval, bootstrap_mean, paired_randomization,
+    weighted_mean,
 };
 
 /// Draws of the bootstrap for scores that sort all tracks anew each time.
@@ -204,22 +204,28 @@ impl Evaluation {
         Some((mean(&all)?, bootstrap_interval(num_tracks, draws, seed, mean)))
     }
 
-    /// Compares two evaluations of the same tracks by a score: the first's less the second's, and how likely chance is.
-    /// `None` where the score is not defined, or the tracks are not as many.
-    pub fn compare(&self, other: &Self, metric: Metric, seed: u64) -> Option<Comparison> {
-        if self.num_tracks != other.num_tracks {
+    /// Compares two systems on the same tracks by the mean of a score over their seeds, which are paired in order: the first's
+    /// less the second's with its 95 % interval over tracks, and how likely chance is. `None` where the score is not defined,
+    /// or tracks or seeds are not as many.
+    pub fn compare(first: &[Self], second: &[Self], metric: Metric, seed: u64) -> Option<(Comparison, Interval)> {
+        let num_tracks = first.first()?.num_tracks;
+        let is_paired = first.len() == second.len();
+        if !is_paired || first.iter().chain(second).any(|evaluation| evaluation.num_tracks != num_tracks) {
             return None;
         }
-        match (self.find(metric)?, other.find(metric)?) {
-            (Scores::Mean(first), Scores::Mean(second)) => {
-                let values = |scores: &[(Option<f64>, f64)]| scores.iter().map(|(value, _)| *value).collect::<Vec<_>>();
-                paired_permutation(&values(first), &values(second), PERMUTATIONS, seed)
-            }
-            (first, second) => {
-                let swaps = if first.draws() < BOOTSTRAP_DRAWS { SWAPS_OF_RANKINGS } else { PERMUTATIONS };
-                paired_randomization(self.num_tracks, swaps, seed, |swapped| first.difference(second, swapped))
-            }
-        }
+        let pairs: Vec<(&Scores, &Scores)> =
+            first.iter().zip(second).map(|(a, b)| Some((a.find(metric)?, b.find(metric)?))).collect::<Option<_>>()?;
+        let mean = |difference: &dyn Fn(&Scores, &Scores) -> Option<f64>| {
+            let sum = pairs.iter().map(|(a, b)| difference(a, b)).sum::<Option<f64>>()?;
+            Some(sum / pairs.len() as f64)
+        };
+        let draws = pairs[0].0.draws();
+        let swaps = if draws < BOOTSTRAP_DRAWS { SWAPS_OF_RANKINGS } else { PERMUTATIONS };
+        let comparison =
+            paired_randomization(num_tracks, swaps, seed, |swapped| mean(&|a, b| a.difference(b, swapped)))?;
+        let interval =
+            bootstrap_interval(num_tracks, draws, seed, |tracks| mean(&|a, b| Some(a.on(tracks)? - b.on(tracks)?)))?;
+        Some((comparison, interval))
     }
 }
 
@@ -248,6 +254,12 @@ impl Scores {
     fn difference(&self, other: &Self, swapped: &[bool]) -> Option<f64> {
         let all: Vec<usize> = (0..swapped.len()).collect();
         match (self, other) {
+            (Self::Mean(first), Self::Mean(second)) => {
+                let mix = |a: &[(Option<f64>, f64)], b: &[(Option<f64>, f64)]| {
+                    weighted_mean(all.iter().map(|&track| if swapped[track] { b[track] } else { a[track] }))
+                };
+                Some(mix(first, second)? - mix(second, first)?)
+            }
             (Self::Tags(score, first), Self::Tags(_, second)) => {
                 let one = first.select(&all, Some((second, swapped))).score(*score)?;
                 Some(one - second.select(&all, Some((first, swapped))).score(*score)?)
@@ -635,8 +647,19 @@ mod tests {
         assert!(interval.low < 0.5 && interval.high > 0.5, "{interval:?}");
         let f1 = TaskKind::Class.metrics()[1];
         assert!(evaluation.interval(f1, 1).is_some());
-        assert_eq!(evaluation.compare(&evaluation, TaskKind::Class.headline(), 1).unwrap().p_value, 1.0);
-        assert_eq!(evaluation.compare(&evaluation, f1, 1).unwrap().difference, 0.0);
+        let same = [evaluation.clone()];
+        assert_eq!(Evaluation::compare(&same, &same, TaskKind::Class.headline(), 1).unwrap().0.p_value, 1.0);
+        assert_eq!(Evaluation::compare(&same, &same, f1, 1).unwrap().0.difference, 0.0);
+        assert_eq!(Evaluation::compare(&same, &[], f1, 1), None);
+        let perfect: Vec<ScoredTrack> = (0..40).map(|_| track(Target::Class(0), scores(&[1.0, 0.0]))).collect();
+        let half: Vec<ScoredTrack> =
+            (0..40).map(|place| track(Target::Class(0), scores(&[1.0, f64::from(place % 2) * 2.0]))).collect();
+        let of =
+            |tracks: &[ScoredTrack]| Evaluation::new(TaskKind::Class, 2, PredictionRules::default(), tracks).unwrap();
+        let (comparison, interval) =
+            Evaluation::compare(&[of(&perfect)], &[of(&half)], TaskKind::Class.headline(), 1).unwrap();
+        assert_eq!(comparison.difference, 0.5);
+        assert!(comparison.p_value < 0.001 && interval.low > 0.3 && interval.high < 0.7, "{comparison:?} {interval:?}");
         let (mean, _) =
             Evaluation::mean_over(&[evaluation.clone(), evaluation], TaskKind::Class.headline(), 1).unwrap();
         assert_eq!(mean, 0.5);
@@ -661,7 +684,8 @@ mod tests {
         ];
         assert_eq!(value(TaskKind::Tags, 2, &tagged, "roc_auc_macro"), 0.75);
         let evaluation = Evaluation::new(TaskKind::Tags, 2, PredictionRules::default(), &tagged).unwrap();
-        let comparison = evaluation.compare(&evaluation, TaskKind::Tags.headline(), 1).unwrap();
+        let same = [evaluation];
+        let (comparison, _) = Evaluation::compare(&same, &same, TaskKind::Tags.headline(), 1).unwrap();
         assert_eq!((comparison.difference, comparison.p_value), (0.0, 1.0));
         let numbers = [
             track(Target::Numbers(vec![0.0, 1.0]), Prediction::Numbers(vec![0.0, 0.0])),

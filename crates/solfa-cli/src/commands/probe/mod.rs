@@ -11,6 +11,7 @@ use solfa_eval::cache::{CacheDtype, CacheKey, FeatureCache, Kept};
 use solfa_eval::dataset::{DataSet, Split};
 use solfa_eval::results::ResultFolder;
 use solfa_eval::task::{Scope, Task};
+use solfa_probe::compare::compare_encoders;
 use solfa_probe::features::CachedFeatures;
 use solfa_probe::problem::{Problem, Row};
 use solfa_probe::protocol::Protocol;
@@ -71,6 +72,7 @@ pub(crate) fn run(arguments: &ProbeArguments) -> anyhow::Result<Outcome> {
     for model in &suite.models {
         num_failed += probe_model(arguments, model, &entries, &cache, &results, &mut report)?;
     }
+    results.write_comparisons(&compare_encoders(&results)?)?;
     let parquet = results.write_parquet()?;
     report.finish()?;
     terminal::note(&format!("results are in {} and {}", results.rows_path().display(), parquet.display()));
