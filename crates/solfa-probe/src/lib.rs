@@ -18,6 +18,8 @@ pub mod items;
 mod loss;
 pub mod problem;
 pub mod protocol;
+mod record;
 pub mod scan;
 pub mod suite;
 pub mod train;
+pub mod zero_shot;

@@ -100,12 +100,18 @@ pub enum ProblemError {
 }
 
 impl Problem {
-    /// Reads the labels of a data set's rows.
+    /// Reads the labels of a data set's rows. All of the `needed` splits must have tracks.
     ///
     /// # Errors
     /// [`ProblemError`] for the first label that is not the task's, an empty split, or clips of one piece that contradict
     /// each other.
-    pub fn new(task: &Task, dataset: &str, dataset_sha256: &str, rows: Vec<Row>) -> Result<Self, ProblemError> {
+    pub fn new(
+        task: &Task,
+        dataset: &str,
+        dataset_sha256: &str,
+        rows: Vec<Row>,
+        needed: &[Split],
+    ) -> Result<Self, ProblemError> {
         let names = rows.iter().flat_map(|row| Target::names(task.kind, &row.record.label));
         let classes = task.class_names(names);
         let mut problem = Self {
@@ -132,11 +138,13 @@ impl Problem {
             (Split::Validation, "it chooses learning rates and epochs"),
             (Split::Test, "it is what is scored"),
         ] {
-            if task.kind.scope() != Scope::Pairs && !problem.tracks.iter().any(|track| track.split == split) {
+            if needed.contains(&split) && !problem.tracks.iter().any(|track| track.split == split) {
                 return Err(ProblemError::EmptySplit { dataset: dataset.to_owned(), split, purpose });
             }
         }
-        problem.note_rare_classes();
+        if needed.contains(&Split::Train) {
+            problem.note_rare_classes();
+        }
         Ok(problem)
     }
 
@@ -238,7 +246,7 @@ mod tests {
     }
 
     fn problem(rows: Vec<Row>) -> Result<Problem, ProblemError> {
-        Problem::new(&Task::custom("mine", TaskKind::Class), "a", "hash", rows)
+        Problem::new(&Task::custom("mine", TaskKind::Class), "a", "hash", rows, &Split::ALL)
     }
 
     fn sound() -> Vec<Row> {

@@ -10,12 +10,9 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use solfa_eval::dataset::Split;
-use solfa_eval::results::{LayerWeights, RESULT_SCHEMA, ResultFolder, ResultRow};
+use solfa_eval::results::{LayerWeights, ResultFolder, ResultRow};
 use solfa_eval::store::StoreError;
-use solfa_eval::task::{
-    Evaluation, Metric, PredictionFile, PredictionHeader, PredictionsError, Target, TrackPrediction,
-};
-use solfa_signal::encoder::sha256_hex;
+use solfa_eval::task::{Evaluation, Metric, PredictionsError, Target};
 
 use crate::answers::{AnswerError, Answers};
 use crate::features::{CachedFeatures, FeatureError, TrackItems};
@@ -23,13 +20,11 @@ use crate::head::{Head, HeadError, HeadKind, LayerPolicy};
 use crate::items::{Standardization, TargetBlock, output_width};
 use crate::problem::Problem;
 use crate::protocol::{LayerPlan, Protocol};
+use crate::record::{MadeOf, Recorder, run_name};
 use crate::train::{TrainError, Trained, class_means, train};
 
 /// The seed of intervals and comparisons: the same for all, so that a number can be had again.
 const STATISTICS_SEED: u64 = 0;
-
-/// Digits of a run's name.
-const RUN_DIGITS: usize = 16;
 
 /// A task on a data set, an encoder's cached features, and how heads are trained on them.
 pub struct Scan<'run> {
@@ -64,6 +59,12 @@ pub struct Unit {
     pub draw: u32,
     /// The run's name.
     pub run: String,
+}
+
+impl Unit {
+    fn made_of(&self) -> MadeOf<'_> {
+        MadeOf { run: &self.run, layer: &self.label, fraction: self.fraction, draw: self.draw }
+    }
 }
 
 /// What became of a unit.
@@ -246,9 +247,7 @@ impl Scan<'_> {
             self.features.key.id(),
             serde_json::to_string(&choices).unwrap_or_default(),
         );
-        let mut name = sha256_hex(text);
-        name.truncate(RUN_DIGITS);
-        name
+        run_name(&text)
     }
 
     /// Trains and scores units that are not in the results yet.
@@ -382,20 +381,21 @@ impl Scan<'_> {
         };
         let test_tracks = self.usable(Split::Test);
         let test_targets = targets_of(Split::Test);
+        let recorder = self.recorder();
         let mut evaluations = Vec::with_capacity(heads.len());
         let mut files = Vec::with_capacity(heads.len());
         for (seed, trained) in &heads {
             let outputs = head.predict(&trained.parameters, &splits.test.features);
             evaluations.push(answers.evaluate(&test_targets, &outputs, &splits.test).map_err(answer_error)?);
             let predictions = answers.predictions(&outputs, &splits.test, test_tracks.len()).map_err(answer_error)?;
-            files.push(self.write_predictions(unit, *seed, &test_tracks, predictions)?);
+            files.push(recorder.write_predictions(&unit.made_of(), *seed, &test_tracks, predictions)?);
         }
         let counts = [train_targets_used(train_items), validation_targets.len(), test_tracks.len()];
         let mut rows = Vec::new();
         for (((seed, trained), evaluation), file) in heads.iter().zip(&evaluations).zip(&files) {
             for (metric, value) in evaluation.values() {
                 let validation = (metric == task.kind.headline()).then_some(trained.validation);
-                let mut row = self.row(unit, metric, value, counts, learning_rate);
+                let mut row = ResultRow { learning_rate, ..recorder.row(&unit.made_of(), metric, value, counts) };
                 (row.seed, row.epochs, row.validation) = (*seed, Some(trained.epoch), validation);
                 row.predictions = Some(file.clone());
                 if seed.is_some() {
@@ -409,7 +409,7 @@ impl Scan<'_> {
             let Some((value, interval)) = Evaluation::mean_over(&evaluations, *metric, STATISTICS_SEED) else {
                 continue;
             };
-            let mut row = self.row(unit, *metric, value, counts, learning_rate);
+            let mut row = ResultRow { learning_rate, ..recorder.row(&unit.made_of(), *metric, value, counts) };
             (row.low, row.high) = (interval.map(|interval| interval.low), interval.map(|interval| interval.high));
             row.validation = (*metric == task.kind.headline()).then_some(validation);
             if let [file] = files.as_slice() {
@@ -437,79 +437,18 @@ impl Scan<'_> {
         Ok(UnitScores { learning_rate, scores, validation, trainings: trainings.into_inner() as usize })
     }
 
-    fn row(
-        &self,
-        unit: &Unit,
-        metric: Metric,
-        value: f64,
-        counts: [usize; 3],
-        learning_rate: Option<f64>,
-    ) -> ResultRow {
-        let Problem { task, dataset, dataset_sha256, .. } = self.problem;
-        ResultRow {
-            schema: RESULT_SCHEMA,
-            time: self.time.to_owned(),
-            run: unit.run.clone(),
-            task: task.name.clone(),
-            dataset: dataset.clone(),
-            dataset_sha256: dataset_sha256.clone(),
-            encoder: self.encoder.to_owned(),
+    fn recorder(&self) -> Recorder<'_> {
+        Recorder {
+            problem: self.problem,
+            encoder: self.encoder,
             space_id: self.features.key.space.space_id(),
-            layer: unit.label.clone(),
             head: self.protocol.head.name(),
             protocol: self.protocol.name.clone(),
-            label_fraction: unit.fraction,
-            draw: unit.draw,
-            seed: None,
-            learning_rate,
-            epochs: None,
-            num_train: counts[0] as u64,
-            num_validation: counts[1] as u64,
-            num_test: counts[2] as u64,
-            metric: metric.name.to_owned(),
-            is_headline: metric == task.kind.headline(),
-            value,
-            low: None,
-            high: None,
-            validation: None,
-            predictions: None,
-            program_version: self.program_version.to_owned(),
+            scoring: self.protocol.answers.scoring,
+            results: self.results,
+            time: self.time,
+            program_version: self.program_version,
         }
-    }
-
-    fn write_predictions(
-        &self,
-        unit: &Unit,
-        seed: Option<u64>,
-        tracks: &[usize],
-        predictions: Vec<solfa_eval::task::Prediction>,
-    ) -> Result<String, ScanError> {
-        let Problem { task, classes, dataset, dataset_sha256, .. } = self.problem;
-        let header = PredictionHeader {
-            version: PredictionHeader::VERSION,
-            task: task.name.clone(),
-            kind: task.kind,
-            classes: classes.clone(),
-            rules: self.protocol.answers.scoring,
-            dataset: dataset.clone(),
-            dataset_sha256: dataset_sha256.clone(),
-            encoder: self.encoder.to_owned(),
-            layer: unit.label.clone(),
-            head: self.protocol.head.name(),
-            run: unit.run.clone(),
-        };
-        let tracks = tracks
-            .iter()
-            .zip(predictions)
-            .map(|(&track, prediction)| {
-                let track = &self.problem.tracks[track];
-                TrackPrediction { track: track.name.clone(), label: track.label.clone(), prediction }
-            })
-            .collect();
-        let seed = seed.map_or_else(String::new, |seed| format!("-seed-{seed}"));
-        let name = format!("predictions/{}{seed}.jsonl", unit.run);
-        PredictionFile { header, tracks }.write(&self.results.path().join(&name))?;
-        Ok(name)
     }
 }
 
@@ -555,7 +494,7 @@ mod tests {
     use serde_json::json;
     use solfa_eval::cache::{CacheDtype, CacheKey, CacheSink, FeatureCache, Kept};
     use solfa_eval::store::EmbeddingSpace;
-    use solfa_eval::task::{PredictionRules, ScoredTrack, Task, TaskKind};
+    use solfa_eval::task::{PredictionFile, PredictionRules, ScoredTrack, Task, TaskKind};
     use solfa_signal::extract::{FrameSink, StitchedLayer};
     use solfa_signal::frames::Pooling;
 
@@ -620,7 +559,7 @@ mod tests {
             cache.write(&key, &hash, sink, values.len() as f64 / 10.0).unwrap();
             audio.push(Some(hash));
         }
-        let problem = Problem::new(&Task::custom("fake", kind), "fake", &"cd".repeat(32), rows).unwrap();
+        let problem = Problem::new(&Task::custom("fake", kind), "fake", &"cd".repeat(32), rows, &Split::ALL).unwrap();
         World { folder, problem, cache, key, audio }
     }
 

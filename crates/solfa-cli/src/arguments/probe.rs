@@ -22,6 +22,8 @@ Examples:
                        every layer of two encoders, one pass over the audio for each
   solfa probe --task mtt --data mtt.jsonl --model muq-large-msd-iter --protocol marble-v1 --layers all,weighted
   solfa probe --task my-moods --kind tags --data moods.jsonl --model mel --label-fractions 0.01,0.1,1
+  solfa probe --task mtt --data mtt.jsonl --model muq-mulan-large --zero-shot --prompt \"a {} song\" --prompt \"{} music\"
+                       tags without training
   solfa probe --suite suite.toml --output results
   solfa report results --output report.html
 
@@ -29,6 +31,10 @@ Rows are appended to OUTPUT/results.jsonl and never changed; what is there alrea
 layer are kept in the cache, so each further task, head or seed needs no encoder.
 
 Exit codes: 0 all done; 2 wrong command line; 3 some recordings could not be encoded and were left out; 1 any other failure.";
+
+/// What says how heads are trained.
+const OF_TRAINING: [&str; 8] =
+    ["protocol", "faithful", "layers", "head", "learning_rates", "seeds", "label_fractions", "suite"];
 
 #[derive(Debug, Args)]
 #[command(after_help = PROBE_EXAMPLES)]
@@ -61,6 +67,15 @@ pub(crate) struct ProbeArguments {
     /// How heads are trained: `linear` on standardised features, or a published protocol [default: linear]
     #[arg(long, value_name = "NAME", value_parser = PROTOCOLS)]
     pub(crate) protocol: Option<String>,
+
+    /// Train nothing: put the classes or tags into sentences, and compare recordings with them in the joint space of a model
+    /// of music and text
+    #[arg(long, conflicts_with_all = OF_TRAINING)]
+    pub(crate) zero_shot: bool,
+
+    /// With --zero-shot, a sentence with `{}` where the label goes; several make an ensemble
+    #[arg(long, value_name = "TEXT", default_value = "{}", requires = "zero_shot")]
+    pub(crate) prompt: Vec<String>,
 
     /// Repeat the published code's choices where they are faults (one seed, and more: see docs/probing.md)
     #[arg(long)]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use solfa_eval::results::ResultFolder;
 use solfa_signal::testing::musical_signal;
 
-use crate::common::{Workplace, json_lines, tiny_muq};
+use crate::common::{Workplace, fixture, json_lines, tiny_muq};
 
 const RATE: u32 = 16_000;
 
@@ -109,6 +109,29 @@ fn a_suite_is_a_file() {
     assert!(comparisons.iter().all(|line| line["num_test"] == 6 && line["p_value"].as_f64().unwrap() > 0.0));
     place.solfa("report results --output report.html").assert().success();
     assert!(String::from_utf8(place.read("report.html")).unwrap().contains("chroma"));
+}
+
+#[test]
+fn words_answer_without_training() {
+    let place = workplace();
+    let model = fixture("golden/mulan-tiny").to_str().unwrap().to_owned();
+    let arguments = format!(
+        "probe --task pitch --kind class --data pitch.jsonl --model {model} --zero-shot --prompt {{}} --prompt a-{{}}-note \
+         --cache cache --json"
+    );
+    let output = place.solfa(&arguments).assert().success();
+    let lines = json_lines(&output.get_output().stdout);
+    assert_eq!(lines[0]["layer"], "joint");
+    assert_eq!((&lines[0]["num_train"], &lines[0]["num_test"]), (&json!(0), &json!(6)), "{lines:?}");
+    let (rows, _) = results(&place).rows().unwrap();
+    assert!(rows.iter().all(|row| row.head == "zero-shot" && row.predictions.is_some()));
+    place.solfa(&arguments).assert().success();
+    assert_eq!(results(&place).rows().unwrap().0.len(), rows.len(), "nothing is done twice");
+    let refused = place
+        .solfa("probe --task pitch --kind class --data pitch.jsonl --model untrained:muq-small --zero-shot")
+        .assert()
+        .code(2);
+    assert!(String::from_utf8_lossy(&refused.get_output().stderr).contains("music and text"));
 }
 
 #[test]

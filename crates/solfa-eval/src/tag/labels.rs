@@ -17,6 +17,11 @@ pub struct Label {
 }
 
 impl Label {
+    /// A label with the words that stand for it in a prompt.
+    pub fn new(name: &str, phrase: &str) -> Self {
+        Self { name: name.to_owned(), phrase: (phrase != name).then(|| phrase.to_owned()) }
+    }
+
     /// The label as its data set has it: `drumnbass`.
     pub fn name(&self) -> &str {
         &self.name

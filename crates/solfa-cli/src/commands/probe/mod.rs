@@ -2,13 +2,14 @@
 
 mod bundled;
 mod report;
+mod zero_shot;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use solfa_eval::cache::{CacheDtype, CacheKey, FeatureCache, Kept};
-use solfa_eval::dataset::{DataSet, Split};
+use solfa_eval::dataset::{DataSet, ReadOptions, Split};
 use solfa_eval::results::ResultFolder;
 use solfa_eval::task::{Scope, Task};
 use solfa_probe::compare::compare_encoders;
@@ -47,6 +48,8 @@ impl Entry {
 
 pub(crate) fn run(arguments: &ProbeArguments) -> anyhow::Result<Outcome> {
     let (suite, folder) = suite(arguments)?;
+    // Without training, only what is scored has to be there.
+    let needed = if arguments.zero_shot { &[Split::Test][..] } else { &Split::ALL };
     if suite.models.is_empty() {
         return Err(UsageError("no encoder to probe: give --model, several times for several".to_owned()).into());
     }
@@ -57,7 +60,7 @@ pub(crate) fn run(arguments: &ProbeArguments) -> anyhow::Result<Outcome> {
             let reason = format!("task `{}`: there is no head for {} yet", task.name, task.kind.name());
             return Err(UsageError(reason).into());
         }
-        let problem = problem(&task, &folder.join(&entry.data), arguments.audio_root.as_deref())?;
+        let problem = problem(&task, &folder.join(&entry.data), arguments.audio_root.as_deref(), needed)?;
         problem.notes.iter().for_each(|note| terminal::note(note));
         entries.push(Entry { problem, protocol });
     }
@@ -70,7 +73,11 @@ pub(crate) fn run(arguments: &ProbeArguments) -> anyhow::Result<Outcome> {
     let mut report = Report::new(arguments.json);
     let mut num_failed = 0;
     for model in &suite.models {
-        num_failed += probe_model(arguments, model, &entries, &cache, &results, &mut report)?;
+        num_failed += if arguments.zero_shot {
+            zero_shot::run(arguments, model, &entries, &cache, &results, &mut report)?
+        } else {
+            probe_model(arguments, model, &entries, &cache, &results, &mut report)?
+        };
     }
     results.write_comparisons(&compare_encoders(&results)?)?;
     let parquet = results.write_parquet()?;
@@ -205,8 +212,9 @@ fn merged(first: &Choices, second: &Choices) -> Choices {
 }
 
 /// A task's data set, with every recording found.
-fn problem(task: &Task, data: &Path, audio_root: Option<&Path>) -> anyhow::Result<Problem> {
-    let data_set = DataSet::read(data)?;
+fn problem(task: &Task, data: &Path, audio_root: Option<&Path>, needed: &[Split]) -> anyhow::Result<Problem> {
+    let options = ReadOptions { required: needed.to_vec(), ..ReadOptions::default() };
+    let data_set = DataSet::read_with(data, &options)?;
     let paths = data_set.audio_paths(audio_root)?;
     let rows = data_set.records().iter().zip(paths).enumerate().map(|(index, (record, path))| Row {
         record: record.clone(),
@@ -215,5 +223,6 @@ fn problem(task: &Task, data: &Path, audio_root: Option<&Path>) -> anyhow::Resul
         place: data_set.place(index),
         segment: record.segment(),
     });
-    Ok(Problem::new(task, data_set.name(), data_set.sha256(), rows.collect())?)
+    let rows = rows.filter(|row| needed.contains(&row.split)).collect();
+    Ok(Problem::new(task, data_set.name(), data_set.sha256(), rows, needed)?)
 }

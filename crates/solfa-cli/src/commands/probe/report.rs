@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
-use solfa_eval::results::ResultFolder;
+use solfa_eval::results::{ResultFolder, ResultRow};
 use solfa_probe::problem::Problem;
 use solfa_probe::scan::{Scan, ScanObserver, Unit, UnitOutcome};
 
@@ -107,6 +107,25 @@ impl Report {
             }
         }
         self.best.extend(best);
+        Ok(())
+    }
+
+    /// The rows of a task that nothing was trained for.
+    pub(super) fn add_rows(&mut self, rows: &[ResultRow]) -> anyhow::Result<()> {
+        for row in rows {
+            if self.json {
+                terminal::print_json(row)?;
+            }
+            self.best.push(Best {
+                task: row.task.clone(),
+                encoder: row.encoder.clone(),
+                metric: row.metric.clone(),
+                layer: row.layer.clone(),
+                value: row.value,
+                interval: row.low.zip(row.high).map(|(low, high)| [low, high]),
+                num_heads: 0,
+            });
+        }
         Ok(())
     }
 
