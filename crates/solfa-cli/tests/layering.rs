@@ -111,6 +111,7 @@ const WORKSPACE: [Layers; 8] = [
             "record",
             "scan",
             "zero_shot",
+            "retrieval",
             "compare",
             "suite",
         ],

@@ -65,7 +65,8 @@ pub fn compare_encoders(results: &ResultFolder) -> Result<Vec<PairedComparison>,
 
 /// The mean over seeds of a single layer, on all labels.
 fn is_candidate(row: &ResultRow) -> bool {
-    row.seed.is_none() && row.is_headline && row.label_fraction >= 1.0 && row.layer.parse::<usize>().is_ok()
+    let is_chosen = row.seed.is_none() && row.is_headline && row.label_fraction >= 1.0 && row.validation.is_some();
+    is_chosen && row.layer.parse::<usize>().is_ok()
 }
 
 /// The tracks of a run, and its scores for each seed, from its predictions.

@@ -19,6 +19,7 @@ mod loss;
 pub mod problem;
 pub mod protocol;
 mod record;
+pub mod retrieval;
 pub mod scan;
 pub mod suite;
 pub mod train;

@@ -135,6 +135,24 @@ fn words_answer_without_training() {
 }
 
 #[test]
+fn recordings_of_one_work_are_found_among_others() {
+    let place = workplace();
+    let data = String::from_utf8(place.read("pitch.jsonl")).unwrap();
+    place.write("works.jsonl", data);
+    let arguments = "probe --task works --kind retrieval --data works.jsonl --model mel --cache cache --clip 1 --json";
+    let output = place.solfa(arguments).assert().success();
+    let lines = json_lines(&output.get_output().stdout);
+    assert_eq!((&lines[0]["metric"], &lines[0]["layer"]), (&json!("mean_average_precision"), &json!("0")));
+    assert_eq!(lines[0]["value"], 1.0, "low sounds are near low ones: {lines:?}");
+    place.solfa(arguments).assert().success();
+    assert_eq!(results(&place).rows().unwrap().0.len(), 4, "nothing is done twice");
+    let file = format!("results/{}", lines[0]["predictions"].as_str().unwrap());
+    let scored = place.solfa(&format!("score predictions {file} --json")).assert().success();
+    let scored: Value = serde_json::from_slice(&scored.get_output().stdout).unwrap();
+    assert_eq!(scored["scores"]["mean_average_precision"], 1.0);
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let place = workplace();
     let good = String::from_utf8(place.read("pitch.jsonl")).unwrap();

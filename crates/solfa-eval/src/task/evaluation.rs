@@ -14,6 +14,7 @@ use crate::metrics::key::{FifthRule, Key, key_score};
 use crate::metrics::melody::{Melody, melody_scores};
 use crate::metrics::notes::{Note, note_scores};
 use crate::metrics::onset::{ONSET_WINDOW_SECONDS, onset_f_measure};
+use crate::metrics::retrieval::{Closeness, Rankings};
 use crate::metrics::segment::segment_scores;
 use crate::metrics::tempo::tempo_accuracy;
 use crate::statistics::{
@@ -155,8 +156,7 @@ impl Evaluation {
                 }
                 _ => Err(other_form(kind)),
             })?,
-            // Tracks are compared with each other there, not predictions with targets.
-            TaskKind::Retrieval => return Err(other_form(kind)),
+            TaskKind::Retrieval => retrieval(tracks)?,
         };
         Ok(Self { scores, num_tracks: tracks.len() })
     }
@@ -457,6 +457,52 @@ fn numbers(tracks: &[ScoredTrack]) -> Result<Vec<(Metric, Scores)>, MetricError>
         .collect())
 }
 
+/// Every track as a query among all others, by the cosine of their vectors. A track that is alone of its work is a candidate
+/// and no query.
+fn retrieval(tracks: &[ScoredTrack]) -> Result<Vec<(Metric, Scores)>, MetricError> {
+    /// How far down a list `precision_at_10` and `recall_at_10` look.
+    const DEPTH: usize = 10;
+    let kind = TaskKind::Retrieval;
+    let mut works = Vec::with_capacity(tracks.len());
+    let mut directions: Vec<Vec<f64>> = Vec::with_capacity(tracks.len());
+    for track in tracks {
+        let (Target::Class(work), Prediction::Vector(vector)) = (&track.target, &track.prediction) else {
+            return Err(other_form(kind));
+        };
+        if let Some(index) = vector.iter().position(|value| !value.is_finite()) {
+            return Err(MetricError::NotFinite { what: "vectors", index, value: f64::from(vector[index]) });
+        }
+        let expected = directions.first().map_or(vector.len(), Vec::len);
+        if vector.len() != expected {
+            return Err(MetricError::LengthMismatch { what: "vectors", expected, found: vector.len() });
+        }
+        let length = vector.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+        // A vector without a direction is as near to all.
+        let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
+        directions.push(vector.iter().map(|&value| f64::from(value) * scale).collect());
+        works.push(*work);
+    }
+    let cosine = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let cosines: Vec<f64> =
+        directions.iter().flat_map(|a| directions.iter().map(|b| cosine(a, b)).collect::<Vec<_>>()).collect();
+    let rankings = Rankings::of_works(&cosines, &works, Closeness::Similarity)?;
+    let mut ranks = rankings.relevant_ranks().iter();
+    let mut columns: Vec<Vec<(Option<f64>, f64)>> = vec![Vec::with_capacity(tracks.len()); kind.metrics().len()];
+    for work in &works {
+        let is_query = works.iter().filter(|other| *other == work).count() > 1;
+        let scores = if is_query { ranks.next() } else { None }.map(|ranks| {
+            let precisions = ranks.iter().enumerate().map(|(found, &rank)| (found + 1) as f64 / rank as f64);
+            let within = ranks.partition_point(|&rank| rank <= DEPTH) as f64;
+            let count = ranks.len() as f64;
+            [precisions.sum::<f64>() / count, ranks[0] as f64, within / DEPTH as f64, within / count]
+        });
+        for (place, column) in columns.iter_mut().enumerate() {
+            column.push((scores.map(|scores| scores[place]), 1.0));
+        }
+    }
+    Ok(kind.metrics().iter().copied().zip(columns.into_iter().map(Scores::Mean)).collect())
+}
+
 /// Scores that are means of tracks' own: `score` gives a value for each of the task's metrics.
 fn per_track(
     kind: TaskKind,
@@ -748,5 +794,20 @@ mod tests {
         assert!(Evaluation::new(TaskKind::Class, 2, rules, &not_a_number).is_err());
         assert!(Evaluation::new(TaskKind::Class, 2, rules, &[]).is_err());
         assert!(Evaluation::new(TaskKind::Retrieval, 2, rules, &short).is_err());
+    }
+
+    #[test]
+    fn tracks_are_looked_for_among_each_other() {
+        let at = |work, vector: [f32; 2]| track(Target::Class(work), Prediction::Vector(vector.to_vec()));
+        let tracks = [at(0, [1.0, 0.1]), at(0, [1.0, 0.0]), at(1, [0.0, 1.0]), at(1, [1.0, 0.05]), at(2, [-1.0, 0.0])];
+        // Both of work 0 have the last of work 1 between them; the first of work 1 is nearest to a track of work 0.
+        let map = value(TaskKind::Retrieval, 3, &tracks, "mean_average_precision");
+        let expected = (1.0 / 2.0 + 1.0 / 2.0 + 1.0 / 2.0 + 1.0 / 3.0) / 4.0;
+        assert!((map - expected).abs() < 1e-12, "{map} is not {expected}");
+        assert_eq!(value(TaskKind::Retrieval, 3, &tracks, "recall_at_10"), 1.0);
+        assert_eq!(value(TaskKind::Retrieval, 3, &tracks, "precision_at_10"), 0.1);
+        assert!(Evaluation::new(TaskKind::Retrieval, 3, PredictionRules::default(), &tracks[3..]).is_err());
+        let flat = [at(0, [0.0, 0.0]), at(0, [0.0, 0.0])];
+        assert_eq!(value(TaskKind::Retrieval, 1, &flat, "mean_rank_of_first"), 1.0);
     }
 }

@@ -32,6 +32,8 @@ pub enum Prediction {
     Intervals(Vec<(f64, f64, String)>),
     /// Notes.
     Notes(Vec<NoteEvent>),
+    /// Where the track lies, to be compared with others.
+    Vector(Vec<f32>),
     /// Signal-to-distortion ratio of each stem in dB: the sound itself is not kept.
     Sdr(Vec<(String, f64)>),
 }

@@ -16,6 +16,7 @@ use solfa_probe::compare::compare_encoders;
 use solfa_probe::features::CachedFeatures;
 use solfa_probe::problem::{Problem, Row};
 use solfa_probe::protocol::Protocol;
+use solfa_probe::retrieval::Retrieval;
 use solfa_probe::scan::Scan;
 use solfa_probe::suite::{Choices, Suite, SuiteTask};
 
@@ -48,18 +49,19 @@ impl Entry {
 
 pub(crate) fn run(arguments: &ProbeArguments) -> anyhow::Result<Outcome> {
     let (suite, folder) = suite(arguments)?;
-    // Without training, only what is scored has to be there.
-    let needed = if arguments.zero_shot { &[Split::Test][..] } else { &Split::ALL };
     if suite.models.is_empty() {
         return Err(UsageError("no encoder to probe: give --model, several times for several".to_owned()).into());
     }
     let resolved = suite.resolve().map_err(|error| UsageError(error.to_string()))?;
     let mut entries = Vec::with_capacity(resolved.len());
     for ((task, protocol), entry) in resolved.into_iter().zip(&suite.tasks) {
-        if matches!(task.kind.scope(), Scope::Sound | Scope::Pairs) {
+        if task.kind.scope() == Scope::Sound {
             let reason = format!("task `{}`: there is no head for {} yet", task.name, task.kind.name());
             return Err(UsageError(reason).into());
         }
+        // Without training, only what is scored has to be there.
+        let is_trained = !arguments.zero_shot && task.kind.scope() != Scope::Pairs;
+        let needed = if is_trained { &Split::ALL[..] } else { &[Split::Test] };
         let problem = problem(&task, &folder.join(&entry.data), arguments.audio_root.as_deref(), needed)?;
         problem.notes.iter().for_each(|note| terminal::note(note));
         entries.push(Entry { problem, protocol });
@@ -129,9 +131,22 @@ fn probe_model(
                 .map(|path| audio.get(path).and_then(|found| (*found).clone()))
                 .collect();
             let time = report::now();
+            let features = CachedFeatures { cache, key: &key, audio: &audio };
+            if entry.problem.task.kind.scope() == Scope::Pairs {
+                let retrieval = Retrieval {
+                    problem: &entry.problem,
+                    features,
+                    encoder: encoding.name(),
+                    results,
+                    time: &time,
+                    program_version: env!("CARGO_PKG_VERSION"),
+                };
+                report.add_rows(&retrieval.run()?)?;
+                continue;
+            }
             let scan = Scan {
                 problem: &entry.problem,
-                features: CachedFeatures { cache, key: &key, audio: &audio },
+                features,
                 encoder: encoding.name(),
                 protocol: &entry.protocol,
                 results,

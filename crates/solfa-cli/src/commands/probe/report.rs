@@ -116,6 +116,9 @@ impl Report {
             if self.json {
                 terminal::print_json(row)?;
             }
+            if !row.is_headline {
+                continue;
+            }
             self.best.push(Best {
                 task: row.task.clone(),
                 encoder: row.encoder.clone(),
