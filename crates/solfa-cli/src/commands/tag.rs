@@ -137,7 +137,7 @@ fn read_labels(labels: &str) -> anyhow::Result<LabelSet> {
 }
 
 /// Each label's vector from those of its prompts.
-fn label_vectors(text: &TextEncoder, prompts: &[Vec<String>], alone: bool) -> anyhow::Result<Vec<Vec<f32>>> {
+pub(crate) fn label_vectors(text: &TextEncoder, prompts: &[Vec<String>], alone: bool) -> anyhow::Result<Vec<Vec<f32>>> {
     let all = prompts.concat();
     let found = if alone { text.encode(&all) } else { text.encode_padded_together(&all) }?;
     let num_cut = found.iter().filter(|found| found.was_cut).count();

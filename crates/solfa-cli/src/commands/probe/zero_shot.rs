@@ -2,7 +2,7 @@
 
 use solfa_eval::cache::{CacheDtype, CacheKey, FeatureCache, Kept};
 use solfa_eval::results::ResultFolder;
-use solfa_eval::tag::{Label, LabelSet, ensemble, prompts};
+use solfa_eval::tag::{Label, LabelSet, prompts};
 use solfa_eval::task::ClassSource;
 use solfa_learn::checkpoint::LoadedModel;
 use solfa_probe::features::CachedFeatures;
@@ -11,6 +11,7 @@ use solfa_probe::zero_shot::ZeroShot;
 use super::Entry;
 use super::report::{Report, now};
 use crate::arguments::ProbeArguments;
+use crate::commands::tag::label_vectors;
 use crate::encoders::{self, NamedModel};
 use crate::encoding::Encoding;
 use crate::terminal::UsageError;
@@ -42,14 +43,14 @@ pub(super) fn run(
     let mut num_failed = 0;
     for entry in entries {
         let problem = &entry.problem;
-        let mut class_vectors = Vec::with_capacity(problem.classes.len());
-        for class in &problem.classes {
-            let label = label(problem.task.classes, class);
-            let sentences =
-                prompts(&label, &arguments.prompt).map_err(|error| UsageError(format!("--prompt: {error}")))?;
-            let vectors: Vec<Vec<f32>> = text.encode(&sentences)?.into_iter().map(|found| found.vector).collect();
-            class_vectors.push(ensemble(&vectors)?);
-        }
+        let sentences = problem
+            .classes
+            .iter()
+            .map(|class| prompts(&label(problem.task.classes, class), &arguments.prompt))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| UsageError(format!("--prompt: {error}")))?;
+        // All prompts padded to the longest, as published scores were made.
+        let class_vectors = label_vectors(&text, &sentences, false)?;
         let encoded = encoding.fill(cache, std::slice::from_ref(&key), &problem.recordings, CLIP_SECONDS)?;
         num_failed += encoded.audio.iter().filter(|audio| audio.is_none()).count();
         let time = now();
