@@ -1,4 +1,5 @@
-//! From recordings to cached features, for the commands that work on all layers: `probe` and `layers`.
+//! From recordings to cached features, for the commands that work on all layers (`probe` and `layers`), and what is known
+//! of an encoder's vectors.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +7,6 @@ use anyhow::Context;
 use solfa_eval::cache::{CacheKey, FeatureCache};
 use solfa_eval::store::{EmbeddingSpace, NUMERICS_VERSION};
 use solfa_kernels::Precision;
-use solfa_learn::device::DeviceChoice;
 use solfa_probe::encode::{EncodeObserver, EncodeRecordingError, Encoded, fill_cache};
 use solfa_signal::audio::Resampler;
 use solfa_signal::encoder::{Encoder, LayerChoice, Tail};
@@ -14,45 +14,21 @@ use solfa_signal::extract::{Pipeline, Stitcher};
 use solfa_signal::frames::Pooling;
 use solfa_signal::windows::{WindowLength, WindowPlan};
 
-use crate::arguments::{LayersArguments, ModelArguments, ProbeArguments, ThreadArguments};
+use crate::arguments::{EncodingArguments, ModelArguments};
 use crate::encoders::{self, NamedEncoder};
 use crate::terminal::{self, Progress, UsageError};
 
-/// How encoders run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct EncodingSettings {
-    pub(crate) device: DeviceChoice,
-    pub(crate) dtype: Precision,
-    pub(crate) resampler: Resampler,
-}
-
-impl From<&ProbeArguments> for EncodingSettings {
-    fn from(arguments: &ProbeArguments) -> Self {
-        Self { device: arguments.device, dtype: arguments.dtype, resampler: arguments.resampler }
-    }
-}
-
-impl From<&LayersArguments> for EncodingSettings {
-    fn from(arguments: &LayersArguments) -> Self {
-        Self { device: arguments.device, dtype: arguments.dtype, resampler: arguments.resampler }
-    }
-}
-
 /// An encoder, and how its windows are made.
 pub(crate) struct Encoding {
-    settings: EncodingSettings,
+    arguments: EncodingArguments,
     named: NamedEncoder,
 }
 
 impl Encoding {
-    pub(crate) fn open(settings: EncodingSettings, model: &str) -> anyhow::Result<Self> {
-        let of_model = ModelArguments {
-            model: Some(model.to_owned()),
-            device: settings.device,
-            dtype: settings.dtype,
-            threads: ThreadArguments { threads: None },
-        };
-        Ok(Self { settings, named: encoders::open(&of_model, None)? })
+    pub(crate) fn open(arguments: EncodingArguments, model: &str) -> anyhow::Result<Self> {
+        let EncodingArguments { device, dtype, threads, .. } = arguments;
+        let of_model = ModelArguments { model: Some(model.to_owned()), device, dtype, threads };
+        Ok(Self { arguments, named: encoders::open(&of_model, None)? })
     }
 
     pub(crate) fn encoder(&self) -> &dyn Encoder {
@@ -80,28 +56,9 @@ impl Encoding {
 
     /// What the frames are.
     pub(crate) fn space(&self, clip_seconds: f64) -> anyhow::Result<EmbeddingSpace> {
-        let spec = self.named.encoder.spec();
         let plan = self.plan(clip_seconds)?;
-        let stitcher = Stitcher::new(spec, &plan, &LayerChoice::All)?;
-        let layers = stitcher.layers();
-        let seconds = |samples: usize| samples as f64 / f64::from(spec.sample_rate);
-        Ok(EmbeddingSpace {
-            model: self.named.name.clone(),
-            encoder_identity: spec.identity.clone(),
-            weights_sha256: spec.weights_sha256.clone(),
-            layers: layers.iter().map(|layer| layer.layer).collect(),
-            layer_dims: layers.iter().map(|layer| layer.dim).collect(),
-            frames_per_second: layers.iter().map(|layer| layer.frames_per_second).collect(),
-            pooling: Pooling::None,
-            window_seconds: plan.window_samples().map(seconds),
-            hop_seconds: plan.hop_samples().map(seconds),
-            tail: plan.tail().name().to_owned(),
-            resampler: self.settings.resampler.name().to_owned(),
-            sample_rate: spec.sample_rate,
-            dtype: self.settings.dtype.name().to_owned(),
-            numerics_version: NUMERICS_VERSION,
-            program_version: env!("CARGO_PKG_VERSION").to_owned(),
-        })
+        let EncodingArguments { dtype, resampler, .. } = self.arguments;
+        embedding_space(&self.named, &plan, &LayerChoice::All, Pooling::None, resampler, dtype)
     }
 
     /// Encodes what is not in the cache.
@@ -116,7 +73,7 @@ impl Encoding {
             encoder: self.named.encoder.as_ref(),
             plan: self.plan(clip_seconds)?,
             layers: LayerChoice::All,
-            resampler: self.settings.resampler,
+            resampler: self.arguments.resampler,
             batching: self.named.batching,
             decoder_threads: rayon::current_num_threads(),
         };
@@ -157,6 +114,41 @@ impl EncodeObserver for Observer {
             self.progress.suspend(|| terminal::note(&format!("left out: {message}")));
         }
     }
+}
+
+/// All that will be known of an encoder's vectors.
+pub(crate) fn embedding_space(
+    named: &NamedEncoder,
+    plan: &WindowPlan,
+    layers: &LayerChoice,
+    pooling: Pooling,
+    resampler: Resampler,
+    dtype: Precision,
+) -> anyhow::Result<EmbeddingSpace> {
+    let spec = named.encoder.spec();
+    if pooling.needs_class_token() && !spec.has_class_token {
+        return Err(UsageError(format!("--pool {}: {} has no class token", pooling.name(), named.name)).into());
+    }
+    let stitcher = Stitcher::new(spec, plan, layers).map_err(|error| UsageError(error.to_string()))?;
+    let layers = stitcher.layers();
+    let seconds = |samples: usize| samples as f64 / f64::from(spec.sample_rate);
+    Ok(EmbeddingSpace {
+        model: named.name.clone(),
+        encoder_identity: spec.identity.clone(),
+        weights_sha256: spec.weights_sha256.clone(),
+        layers: layers.iter().map(|layer| layer.layer).collect(),
+        layer_dims: layers.iter().map(|layer| layer.dim).collect(),
+        frames_per_second: layers.iter().map(|layer| layer.frames_per_second).collect(),
+        pooling,
+        window_seconds: plan.window_samples().map(seconds),
+        hop_seconds: plan.hop_samples().map(seconds),
+        tail: plan.tail().name().to_owned(),
+        resampler: resampler.name().to_owned(),
+        sample_rate: spec.sample_rate,
+        dtype: dtype.name().to_owned(),
+        numerics_version: NUMERICS_VERSION,
+        program_version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
 }
 
 /// Where features are kept unless `--cache` says otherwise.

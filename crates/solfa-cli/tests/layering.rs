@@ -105,6 +105,7 @@ const WORKSPACE: [Layers; 8] = [
             "train",
             "problem",
             "features",
+            "subject",
             "answers",
             "protocol",
             "encode",

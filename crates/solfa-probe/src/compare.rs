@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use solfa_eval::results::{PairedComparison, ResultFolder, ResultRow};
-use solfa_eval::task::{Evaluation, PredictionFile, PredictionsError, ScoredTrack};
+use solfa_eval::task::{Evaluation, PredictionFile, PredictionsError};
 
 /// The seed of intervals and randomisation.
 const SEED: u64 = 0;
@@ -86,15 +86,8 @@ fn evaluations(
     for file in files {
         let path = results.path().join(file);
         let file = PredictionFile::read(&path)?;
-        let scored: Vec<ScoredTrack> = file
-            .targets(&path)?
-            .into_iter()
-            .zip(&file.tracks)
-            .map(|(target, track)| ScoredTrack { target, prediction: track.prediction.clone() })
-            .collect();
-        tracks = file.tracks.iter().map(|track| track.track.clone()).collect();
-        let header = &file.header;
-        evaluations.extend(Evaluation::new(header.kind, header.classes.len(), header.rules, &scored));
+        evaluations.push(file.evaluate(&path)?);
+        tracks = file.tracks.into_iter().map(|track| track.track).collect();
     }
     Ok((tracks, evaluations))
 }

@@ -1,12 +1,19 @@
 //! What is written of a run: rows of the table of results, and its predictions.
 
-use solfa_eval::results::{RESULT_SCHEMA, ResultFolder, ResultRow};
+use solfa_eval::metrics::MetricError;
+use solfa_eval::results::{RESULT_SCHEMA, ResultRow};
+use solfa_eval::store::StoreError;
 use solfa_eval::task::{
-    Metric, Prediction, PredictionFile, PredictionHeader, PredictionRules, PredictionsError, TrackPrediction,
+    Evaluation, Metric, Prediction, PredictionFile, PredictionHeader, PredictionRules, PredictionsError, ScoredTrack,
+    TrackPrediction,
 };
 use solfa_signal::encoder::sha256_hex;
 
 use crate::problem::Problem;
+use crate::subject::Subject;
+
+/// The seed of intervals and comparisons: the same for all, so that a number can be had again.
+pub(crate) const STATISTICS_SEED: u64 = 0;
 
 /// Digits of a run's name.
 const RUN_DIGITS: usize = 16;
@@ -18,17 +25,26 @@ pub(crate) fn run_name(text: &str) -> String {
     name
 }
 
-/// What all rows of one encoder on one problem share.
+/// Why a run could not be written down.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Predictions cannot be scored.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
+    /// Predictions cannot be written.
+    #[error(transparent)]
+    Predictions(#[from] PredictionsError),
+    /// Results cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What all rows of one way of probing share.
 pub(crate) struct Recorder<'run> {
-    pub(crate) problem: &'run Problem,
-    pub(crate) encoder: &'run str,
-    pub(crate) space_id: String,
+    pub(crate) subject: &'run Subject<'run>,
     pub(crate) head: String,
     pub(crate) protocol: String,
     pub(crate) scoring: PredictionRules,
-    pub(crate) results: &'run ResultFolder,
-    pub(crate) time: &'run str,
-    pub(crate) program_version: &'run str,
 }
 
 /// Which run a row is of.
@@ -42,16 +58,16 @@ pub(crate) struct MadeOf<'unit> {
 impl Recorder<'_> {
     /// A row for a score. `counts` are the tracks of training, validation and test.
     pub(crate) fn row(&self, made_of: &MadeOf<'_>, metric: Metric, value: f64, counts: [usize; 3]) -> ResultRow {
-        let Problem { task, dataset, dataset_sha256, .. } = self.problem;
+        let Problem { task, dataset, dataset_sha256, .. } = self.subject.problem;
         ResultRow {
             schema: RESULT_SCHEMA,
-            time: self.time.to_owned(),
+            time: self.subject.time.to_owned(),
             run: made_of.run.to_owned(),
             task: task.name.clone(),
             dataset: dataset.clone(),
             dataset_sha256: dataset_sha256.clone(),
-            encoder: self.encoder.to_owned(),
-            space_id: self.space_id.clone(),
+            encoder: self.subject.encoder.to_owned(),
+            space_id: self.subject.features.key.space.space_id(),
             layer: made_of.layer.to_owned(),
             head: self.head.clone(),
             protocol: self.protocol.clone(),
@@ -70,7 +86,7 @@ impl Recorder<'_> {
             high: None,
             validation: None,
             predictions: None,
-            program_version: self.program_version.to_owned(),
+            program_version: self.subject.program_version.to_owned(),
         }
     }
 
@@ -82,7 +98,7 @@ impl Recorder<'_> {
         tracks: &[usize],
         predictions: Vec<Prediction>,
     ) -> Result<String, PredictionsError> {
-        let Problem { task, classes, dataset, dataset_sha256, .. } = self.problem;
+        let Problem { task, classes, dataset, dataset_sha256, .. } = self.subject.problem;
         let header = PredictionHeader {
             version: PredictionHeader::VERSION,
             task: task.name.clone(),
@@ -91,7 +107,7 @@ impl Recorder<'_> {
             rules: self.scoring,
             dataset: dataset.clone(),
             dataset_sha256: dataset_sha256.clone(),
-            encoder: self.encoder.to_owned(),
+            encoder: self.subject.encoder.to_owned(),
             layer: made_of.layer.to_owned(),
             head: self.head.clone(),
             run: made_of.run.to_owned(),
@@ -100,13 +116,48 @@ impl Recorder<'_> {
             .iter()
             .zip(predictions)
             .map(|(&track, prediction)| {
-                let track = &self.problem.tracks[track];
+                let track = &self.subject.problem.tracks[track];
                 TrackPrediction { track: track.name.clone(), label: track.label.clone(), prediction }
             })
             .collect();
         let seed = seed.map_or_else(String::new, |seed| format!("-seed-{seed}"));
         let name = format!("predictions/{}{seed}.jsonl", made_of.run);
-        PredictionFile { header, tracks }.write(&self.results.path().join(&name))?;
+        PredictionFile { header, tracks }.write(&self.subject.results.path().join(&name))?;
         Ok(name)
+    }
+
+    /// Scores what was said of test tracks without training, and writes rows and predictions. Metrics that `is_scored` says no
+    /// to are left out.
+    ///
+    /// # Errors
+    /// Predictions that are not of the task's form, or results that cannot be written.
+    pub(crate) fn record_untrained(
+        &self,
+        made_of: &MadeOf<'_>,
+        tracks: &[usize],
+        predictions: Vec<Prediction>,
+        is_scored: impl Fn(Metric) -> bool,
+    ) -> Result<Vec<ResultRow>, RecordError> {
+        let Problem { task, classes, .. } = self.subject.problem;
+        let targets = self.subject.targets(tracks).into_iter().cloned();
+        let scored: Vec<ScoredTrack> = targets
+            .zip(&predictions)
+            .map(|(target, prediction)| ScoredTrack { target, prediction: prediction.clone() })
+            .collect();
+        let evaluation = Evaluation::new(task.kind, classes.len(), self.scoring, &scored)?;
+        let file = self.write_predictions(made_of, None, tracks, predictions)?;
+        let row = |(metric, value)| {
+            let interval = evaluation.interval(metric, STATISTICS_SEED);
+            ResultRow {
+                low: interval.map(|interval| interval.low),
+                high: interval.map(|interval| interval.high),
+                predictions: Some(file.clone()),
+                ..self.row(made_of, metric, value, [0, 0, tracks.len()])
+            }
+        };
+        let rows: Vec<ResultRow> =
+            evaluation.values().into_iter().filter(|(metric, _)| is_scored(*metric)).map(row).collect();
+        self.subject.results.append(&rows)?;
+        Ok(rows)
     }
 }

@@ -10,38 +10,26 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use solfa_eval::dataset::Split;
-use solfa_eval::results::{LayerWeights, ResultFolder, ResultRow};
+use solfa_eval::results::{LayerWeights, ResultRow};
 use solfa_eval::store::StoreError;
-use solfa_eval::task::{Evaluation, Metric, PredictionsError, Target};
+use solfa_eval::task::{Evaluation, Metric, PredictionsError};
 
 use crate::answers::{AnswerError, Answers};
-use crate::features::{CachedFeatures, FeatureError, TrackItems};
+use crate::features::{FeatureError, TrackItems};
 use crate::head::{Head, HeadError, HeadKind, LayerPolicy};
 use crate::items::{Standardization, TargetBlock, output_width};
 use crate::problem::Problem;
 use crate::protocol::{LayerPlan, Protocol};
-use crate::record::{MadeOf, Recorder, run_name};
+use crate::record::{MadeOf, Recorder, STATISTICS_SEED, run_name};
+use crate::subject::Subject;
 use crate::train::{TrainError, Trained, class_means, train};
-
-/// The seed of intervals and comparisons: the same for all, so that a number can be had again.
-const STATISTICS_SEED: u64 = 0;
 
 /// A task on a data set, an encoder's cached features, and how heads are trained on them.
 pub struct Scan<'run> {
-    /// The task on its data set.
-    pub problem: &'run Problem,
-    /// The features.
-    pub features: CachedFeatures<'run>,
-    /// Name of the encoder, as people call it.
-    pub encoder: &'run str,
+    /// The task, the features, and where results go.
+    pub subject: Subject<'run>,
     /// How heads are trained and scored.
     pub protocol: &'run Protocol,
-    /// Where rows and predictions go.
-    pub results: &'run ResultFolder,
-    /// When, in UTC, as rows have it.
-    pub time: &'run str,
-    /// Version of the program.
-    pub program_version: &'run str,
 }
 
 /// Heads on one choice of layers, share of labels, and draw.
@@ -194,7 +182,7 @@ impl Scan<'_> {
                     for &layer in numbers {
                         if !available.contains(&layer) {
                             let found = available.to_vec();
-                            return Err(ScanError::NoLayer { encoder: self.encoder.to_owned(), layer, found });
+                            return Err(ScanError::NoLayer { encoder: self.subject.encoder.to_owned(), layer, found });
                         }
                         choices.push(single(layer));
                     }
@@ -236,7 +224,7 @@ impl Scan<'_> {
 
     /// Everything that determines a unit's numbers, as 16 hexadecimal digits.
     fn run_name(&self, layers: &[usize], label: &str, fraction: f64, draw: u32) -> String {
-        let Problem { task, dataset_sha256, .. } = self.problem;
+        let Problem { task, dataset_sha256, .. } = self.subject.problem;
         // Shares and layers that other units have do not change this one.
         let choices = Protocol { layers: Vec::new(), label_fractions: Vec::new(), draws: 0, ..self.protocol.clone() };
         let text = format!(
@@ -244,7 +232,7 @@ impl Scan<'_> {
              {draw}\nprotocol={}\n",
             task.name,
             task.kind.name(),
-            self.features.key.id(),
+            self.subject.features.key.id(),
             serde_json::to_string(&choices).unwrap_or_default(),
         );
         run_name(&text)
@@ -255,8 +243,8 @@ impl Scan<'_> {
     /// # Errors
     /// [`ScanError`] for the first unit that fails; what was done before it is in the results.
     pub fn run(&self, units: &[Unit], observer: &dyn ScanObserver) -> Result<Vec<UnitOutcome>, ScanError> {
-        let done = self.results.runs()?;
-        let answers = Answers::new(self.problem, self.protocol.answers);
+        let done = self.subject.results.runs()?;
+        let answers = Answers::new(self.subject.problem, self.protocol.answers);
         let mut loaded: Option<(Vec<usize>, Splits)> = None;
         let mut outcomes = Vec::with_capacity(units.len());
         for unit in units {
@@ -277,19 +265,13 @@ impl Scan<'_> {
         Ok(outcomes)
     }
 
-    /// The tracks of a split that have features.
-    fn usable(&self, split: Split) -> Vec<usize> {
-        let tracks = self.problem.of_split(split).into_iter();
-        tracks.filter(|&track| self.features.has(self.problem, track)).collect()
-    }
-
     fn load(&self, layers: &[usize]) -> Result<Splits, ScanError> {
         let load = |split| {
-            let tracks = self.usable(split);
+            let tracks = self.subject.usable(split);
             if tracks.is_empty() {
-                return Err(ScanError::NothingLeft { dataset: self.problem.dataset.clone(), split });
+                return Err(ScanError::NothingLeft { dataset: self.subject.problem.dataset.clone(), split });
             }
-            Ok(self.features.load(self.problem, &tracks, layers)?)
+            Ok(self.subject.features.load(self.subject.problem, &tracks, layers)?)
         };
         let mut splits =
             Splits { train: load(Split::Train)?, validation: load(Split::Validation)?, test: load(Split::Test)? };
@@ -334,11 +316,9 @@ impl Scan<'_> {
         answers: &Answers,
         observer: &dyn ScanObserver,
     ) -> Result<UnitScores, ScanError> {
-        let (task, protocol) = (&self.problem.task, self.protocol);
+        let (task, protocol) = (&self.subject.problem.task, self.protocol);
         let answer_error = |source| ScanError::Answer { task: task.name.clone(), source };
-        let targets_of = |split| -> Vec<&Target> {
-            self.usable(split).into_iter().map(|track| &self.problem.tracks[track].target).collect()
-        };
+        let targets_of = |split| self.subject.targets(&self.subject.usable(split));
         let (train_targets, validation_targets) = (targets_of(Split::Train), targets_of(Split::Validation));
         let drawn = self.drawn(unit, &splits.train, train_targets.len());
         let train_items = drawn.as_ref().unwrap_or(&splits.train);
@@ -379,7 +359,7 @@ impl Scan<'_> {
             let (rate, heads) = best_rate(protocol, trained).map_err(train_error)?;
             (Some(rate), heads)
         };
-        let test_tracks = self.usable(Split::Test);
+        let test_tracks = self.subject.usable(Split::Test);
         let test_targets = targets_of(Split::Test);
         let recorder = self.recorder();
         let mut evaluations = Vec::with_capacity(heads.len());
@@ -424,30 +404,25 @@ impl Scan<'_> {
                 Some(LayerWeights {
                     run: unit.run.clone(),
                     task: task.name.clone(),
-                    encoder: self.encoder.to_owned(),
+                    encoder: self.subject.encoder.to_owned(),
                     seed: (*seed)?,
                     layers: unit.layers.clone(),
                     weights: head.layer_weights(&trained.parameters)?,
                 })
             })
             .collect();
-        self.results.append_layer_weights(&weights)?;
+        self.subject.results.append_layer_weights(&weights)?;
         // Rows last: a run that has rows is done.
-        self.results.append(&rows)?;
+        self.subject.results.append(&rows)?;
         Ok(UnitScores { learning_rate, scores, validation, trainings: trainings.into_inner() as usize })
     }
 
     fn recorder(&self) -> Recorder<'_> {
         Recorder {
-            problem: self.problem,
-            encoder: self.encoder,
-            space_id: self.features.key.space.space_id(),
+            subject: &self.subject,
             head: self.protocol.head.name(),
             protocol: self.protocol.name.clone(),
             scoring: self.protocol.answers.scoring,
-            results: self.results,
-            time: self.time,
-            program_version: self.program_version,
         }
     }
 }
@@ -493,12 +468,14 @@ mod tests {
     use rand::Rng;
     use serde_json::json;
     use solfa_eval::cache::{CacheDtype, CacheKey, CacheSink, FeatureCache, Kept};
+    use solfa_eval::results::ResultFolder;
     use solfa_eval::store::EmbeddingSpace;
-    use solfa_eval::task::{PredictionFile, PredictionRules, ScoredTrack, Task, TaskKind};
+    use solfa_eval::task::{PredictionFile, PredictionRules, Task, TaskKind};
     use solfa_signal::extract::{FrameSink, StitchedLayer};
     use solfa_signal::frames::Pooling;
 
     use super::*;
+    use crate::features::CachedFeatures;
     use crate::problem::Row;
 
     const CLIPS: Kept = Kept::ClipMeans { clip_seconds: 2.0, minimum_share: 0.5 };
@@ -531,6 +508,19 @@ mod tests {
         cache: FeatureCache,
         key: CacheKey,
         audio: Vec<Option<String>>,
+    }
+
+    impl World {
+        fn subject<'run>(&'run self, results: &'run ResultFolder) -> Subject<'run> {
+            Subject {
+                problem: &self.problem,
+                features: CachedFeatures { cache: &self.cache, key: &self.key, audio: &self.audio },
+                encoder: "fake",
+                results,
+                time: "2026-11-21T10:00:00Z",
+                program_version: "0",
+            }
+        }
     }
 
     /// `frames` gives, for a track's number, the label and the second layer's values at 10 frames a second.
@@ -578,15 +568,7 @@ mod tests {
 
     fn run(world: &World, protocol: &Protocol) -> Result<(Vec<Unit>, Vec<UnitOutcome>, ResultFolder), ScanError> {
         let results = ResultFolder::new(world.folder.path().join("results"));
-        let scan = Scan {
-            problem: &world.problem,
-            features: CachedFeatures { cache: &world.cache, key: &world.key, audio: &world.audio },
-            encoder: "fake",
-            protocol,
-            results: &results,
-            time: "2026-11-21T10:00:00Z",
-            program_version: "0",
-        };
+        let scan = Scan { subject: world.subject(&results), protocol };
         let units = scan.units(&[0, 1])?;
         let outcomes = scan.run(&units, &())?;
         Ok((units, outcomes, results))
@@ -631,15 +613,7 @@ mod tests {
             let path = results.path().join(row.predictions.as_ref().unwrap());
             let file = PredictionFile::read(&path).unwrap();
             file.check_data_set(&path, "fake", &row.dataset_sha256).unwrap();
-            let tracks: Vec<ScoredTrack> = file
-                .targets(&path)
-                .unwrap()
-                .into_iter()
-                .zip(&file.tracks)
-                .map(|(target, track)| ScoredTrack { target, prediction: track.prediction.clone() })
-                .collect();
-            let evaluation =
-                Evaluation::new(file.header.kind, file.header.classes.len(), file.header.rules, &tracks).unwrap();
+            let evaluation = file.evaluate(&path).unwrap();
             let found = evaluation.values().into_iter().find(|(metric, _)| metric.name == row.metric).unwrap().1;
             assert_eq!(found, row.value, "{} of seed {:?}", row.metric, row.seed);
         }
@@ -661,15 +635,7 @@ mod tests {
         let (.., results) = run(&world, &protocol).unwrap();
         let before = results.rows().unwrap().0.len();
         let protocol = Protocol { layers: vec![LayerPlan::Each], ..quick() };
-        let scan = Scan {
-            problem: &world.problem,
-            features: CachedFeatures { cache: &world.cache, key: &world.key, audio: &world.audio },
-            encoder: "fake",
-            protocol: &protocol,
-            results: &results,
-            time: "2026-11-21T11:00:00Z",
-            program_version: "0",
-        };
+        let scan = Scan { subject: world.subject(&results), protocol: &protocol };
         let counting = Counting(Mutex::default());
         let units = scan.units(&[0, 1]).unwrap();
         scan.run(&units, &counting).unwrap();

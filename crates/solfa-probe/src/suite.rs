@@ -109,6 +109,28 @@ pub struct Choices {
 }
 
 impl Choices {
+    /// These choices, and another's where these say nothing.
+    #[must_use]
+    pub fn or(self, other: &Self) -> Self {
+        fn first<T: Clone>(choice: Option<T>, other: &Option<T>) -> Option<T> {
+            choice.or_else(|| other.clone())
+        }
+        Self {
+            layers: first(self.layers, &other.layers),
+            head: first(self.head, &other.head),
+            learning_rates: first(self.learning_rates, &other.learning_rates),
+            seeds: first(self.seeds, &other.seeds),
+            max_epochs: first(self.max_epochs, &other.max_epochs),
+            stop_patience: first(self.stop_patience, &other.stop_patience),
+            label_fractions: first(self.label_fractions, &other.label_fractions),
+            draws: first(self.draws, &other.draws),
+            clip_seconds: first(self.clip_seconds, &other.clip_seconds),
+            maximum_frames_per_second: first(self.maximum_frames_per_second, &other.maximum_frames_per_second),
+            standardize: first(self.standardize, &other.standardize),
+            both_fifths: first(self.both_fifths, &other.both_fifths),
+        }
+    }
+
     /// Puts these choices in the place of a protocol's.
     pub fn apply(&self, protocol: &mut Protocol) {
         fn put<T: Clone>(choice: &Option<T>, into: &mut T) {
@@ -223,6 +245,14 @@ mod tests {
         assert_eq!(resolved[1].0.kind, TaskKind::Tags);
         assert_eq!(resolved[1].1.learning_rates, [0.1]);
         assert_eq!(resolved[1].1.layers, [LayerPlan::Weighted, LayerPlan::Numbers(vec![3])]);
+    }
+
+    #[test]
+    fn what_is_said_first_counts_more() {
+        let typed = Choices { seeds: Some(vec![1]), ..Choices::default() };
+        let of_file = Choices { seeds: Some(vec![2]), draws: Some(3), ..Choices::default() };
+        let both = typed.or(&of_file);
+        assert_eq!((both.seeds, both.draws), (Some(vec![1]), Some(3)));
     }
 
     #[test]

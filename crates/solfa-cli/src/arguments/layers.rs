@@ -5,11 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use solfa_eval::similarity::Measure;
-use solfa_kernels::Precision;
-use solfa_learn::device::DeviceChoice;
-use solfa_signal::audio::Resampler;
 
-use super::ThreadArguments;
+use super::EncodingArguments;
 
 const LAYERS_EXAMPLES: &str = "\
 Examples:
@@ -55,20 +52,8 @@ pub(crate) struct LayersArguments {
     #[arg(long, value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
 
-    /// Where encoders run; a device that is absent is an error
-    #[arg(long, default_value = "cpu", value_name = "cpu|vulkan|cuda")]
-    pub(crate) device: DeviceChoice,
-
-    /// Type of numbers that encoders compute in
-    #[arg(long, default_value_t, value_name = "f32|bf16")]
-    pub(crate) dtype: Precision,
-
-    /// How audio gets to an encoder's sample rate
-    #[arg(long, default_value_t, value_name = "sinc-hann|sinc-kaiser|fast")]
-    pub(crate) resampler: Resampler,
-
     #[command(flatten)]
-    pub(crate) threads: ThreadArguments,
+    pub(crate) encoding: EncodingArguments,
 
     /// Print one JSON object for each pair of encoders and measure instead of a table
     #[arg(long)]

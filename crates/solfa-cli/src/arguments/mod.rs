@@ -82,8 +82,8 @@ impl Command {
             Self::Tag(arguments) => arguments.model.threads.threads,
             Self::Tokens(arguments) => arguments.model.threads.threads,
             Self::Bench(arguments) => arguments.model.threads.threads,
-            Self::Probe(arguments) => arguments.threads.threads,
-            Self::Layers(arguments) => arguments.threads.threads,
+            Self::Probe(arguments) => arguments.encoding.threads.threads,
+            Self::Layers(arguments) => arguments.encoding.threads.threads,
             Self::Doctor(arguments) => arguments.threads.threads,
             Self::Data(_) | Self::Report(_) | Self::Score(_) | Self::Models(_) | Self::Completions { .. } => None,
             Self::Synth(arguments) => arguments.threads(),
@@ -204,8 +204,27 @@ pub(crate) struct ModelArguments {
     pub(crate) threads: ThreadArguments,
 }
 
+/// How encoders run, for the commands that take several.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct EncodingArguments {
+    /// Where encoders run; a device that is absent is an error
+    #[arg(long, default_value = "cpu", value_name = "cpu|vulkan|cuda")]
+    pub(crate) device: DeviceChoice,
+
+    /// Type of numbers that encoders compute in
+    #[arg(long, default_value_t, value_name = "f32|bf16")]
+    pub(crate) dtype: Precision,
+
+    /// How audio gets to an encoder's sample rate
+    #[arg(long, default_value_t, value_name = "sinc-hann|sinc-kaiser|fast")]
+    pub(crate) resampler: Resampler,
+
+    #[command(flatten)]
+    pub(crate) threads: ThreadArguments,
+}
+
 /// How many cores are used.
-#[derive(Debug, Args)]
+#[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct ThreadArguments {
     /// Threads that compute; as many again decode the files that come next, at most one a file [default: the number of
     /// cores, or RAYON_NUM_THREADS]. The result does not depend on it

@@ -4,14 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use solfa_eval::task::TaskKind;
-use solfa_kernels::Precision;
-use solfa_learn::device::DeviceChoice;
 use solfa_probe::head::HeadKind;
 use solfa_probe::protocol::{LayerPlan, PROTOCOLS};
-use solfa_signal::audio::Resampler;
 use solfa_signal::encoder::LayerChoice;
 
-use super::ThreadArguments;
+use super::EncodingArguments;
 
 const PROBE_EXAMPLES: &str = "\
 Examples:
@@ -134,20 +131,8 @@ pub(crate) struct ProbeArguments {
     #[arg(long, value_name = "FILE.sf2")]
     pub(crate) soundfont: Option<PathBuf>,
 
-    /// Where encoders run; a device that is absent is an error
-    #[arg(long, default_value = "cpu", value_name = "cpu|vulkan|cuda")]
-    pub(crate) device: DeviceChoice,
-
-    /// Type of numbers that encoders compute in
-    #[arg(long, default_value_t, value_name = "f32|bf16")]
-    pub(crate) dtype: Precision,
-
-    /// How audio gets to an encoder's sample rate
-    #[arg(long, default_value_t, value_name = "sinc-hann|sinc-kaiser|fast")]
-    pub(crate) resampler: Resampler,
-
     #[command(flatten)]
-    pub(crate) threads: ThreadArguments,
+    pub(crate) encoding: EncodingArguments,
 
     /// Print one JSON object for each head instead of a table
     #[arg(long)]

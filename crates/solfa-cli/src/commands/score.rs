@@ -3,12 +3,11 @@
 use std::io;
 use std::path::Path;
 
-use anyhow::Context;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use solfa_eval::dataset::DataSet;
 use solfa_eval::score::{FilePairs, ScoreKind, mean_scores, pair_files, score_files};
-use solfa_eval::task::{Evaluation, PredictionFile, PredictionHeader, ScoredTrack};
+use solfa_eval::task::{PredictionFile, PredictionHeader};
 
 use crate::arguments::{PairArguments, PredictionsArguments, ScoreArguments, ScoreInput};
 use crate::terminal::{self, Outcome, UsageError};
@@ -74,20 +73,13 @@ fn score_predictions(arguments: &PredictionsArguments) -> anyhow::Result<Outcome
         if let Some(data_set) = &data_set {
             file.check_data_set(path, data_set.name(), data_set.sha256())?;
         }
-        let targets = file.targets(path)?;
-        let tracks: Vec<ScoredTrack> = targets
-            .into_iter()
-            .zip(&file.tracks)
-            .map(|(target, track)| ScoredTrack { target, prediction: track.prediction.clone() })
-            .collect();
-        let PredictionHeader { kind, classes, rules, task, encoder, layer, head, run, .. } = file.header;
-        let evaluation =
-            Evaluation::new(kind, classes.len(), rules, &tracks).with_context(|| path.display().to_string())?;
+        let evaluation = file.evaluate(path)?;
         let scores: Vec<(&'static str, f64)> =
             evaluation.values().into_iter().map(|(metric, value)| (metric.name, value)).collect();
         if arguments.json {
+            let (num_tracks, scores) = (file.tracks.len(), to_json(&scores));
+            let PredictionHeader { task, encoder, layer, head, run, .. } = file.header;
             let file = path.display().to_string();
-            let (num_tracks, scores) = (tracks.len(), to_json(&scores));
             terminal::print_json(&ScoredPredictions { file, task, encoder, layer, head, run, num_tracks, scores })?;
         }
         for (place, (name, value)) in scores.iter().enumerate() {

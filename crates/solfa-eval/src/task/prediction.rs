@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{BeatTimes, NoteEvent, Target, TargetError, TaskKind};
+use super::{BeatTimes, Evaluation, NoteEvent, ScoredTrack, Target, TargetError, TaskKind};
+use crate::metrics::MetricError;
 use crate::metrics::intervals::{Interval, LabelledIntervals};
 use crate::store::StoreError;
 use crate::store::staged::StagedFile;
@@ -144,6 +145,14 @@ pub enum PredictionsError {
         /// What is wrong.
         source: TargetError,
     },
+    /// Predictions do not have the task's form.
+    #[error("{}: {source}", path.display())]
+    Score {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: MetricError,
+    },
     /// The predictions are of another data set.
     #[error(
         "{} holds predictions for {found} (SHA-256 {found_sha256}), and the data set given is {expected} (SHA-256 \
@@ -210,20 +219,23 @@ impl PredictionFile {
         Ok(Self { header, tracks })
     }
 
-    /// What is right for each track, from the labels in the file.
+    /// The scores of the predictions, by the labels, classes and rules of the file alone.
     ///
     /// # Errors
-    /// [`PredictionsError::Label`] for a label that does not fit the task.
-    pub fn targets(&self, path: &Path) -> Result<Vec<Target>, PredictionsError> {
-        let PredictionHeader { kind, classes, .. } = &self.header;
-        let read = |track: &TrackPrediction| {
-            Target::read(*kind, &track.label, classes).map_err(|source| PredictionsError::Label {
+    /// [`PredictionsError::Label`] for a label that does not fit the task, [`PredictionsError::Score`] for a prediction.
+    pub fn evaluate(&self, path: &Path) -> Result<Evaluation, PredictionsError> {
+        let PredictionHeader { kind, classes, rules, .. } = &self.header;
+        let scored = |track: &TrackPrediction| {
+            let target = Target::read(*kind, &track.label, classes).map_err(|source| PredictionsError::Label {
                 path: path.to_owned(),
                 track: track.track.clone(),
                 source,
-            })
+            })?;
+            Ok(ScoredTrack { target, prediction: track.prediction.clone() })
         };
-        self.tracks.iter().map(read).collect()
+        let tracks = self.tracks.iter().map(scored).collect::<Result<Vec<_>, PredictionsError>>()?;
+        Evaluation::new(*kind, classes.len(), *rules, &tracks)
+            .map_err(|source| PredictionsError::Score { path: path.to_owned(), source })
     }
 
     /// Checks that the predictions are of a data set.
@@ -279,7 +291,7 @@ mod tests {
         file().write(&path).unwrap();
         let read = PredictionFile::read(&path).unwrap();
         assert_eq!(read, file());
-        assert_eq!(read.targets(&path).unwrap(), [Target::Class(0)]);
+        assert_eq!(read.evaluate(&path).unwrap().headline(), Some(1.0));
         assert!(read.check_data_set(&path, "gtzan.jsonl", &"ab".repeat(32)).is_ok());
         let error = read.check_data_set(&path, "emo.jsonl", "cd").unwrap_err().to_string();
         assert!(error.contains("emo.jsonl") && error.contains("gtzan.jsonl"), "{error}");
@@ -297,9 +309,10 @@ mod tests {
             (good.replace("\"solfa_predictions\":1", "\"solfa_predictions\":2"), "version 1"),
             (format!("{good}{{\"track\": 3}}\n"), "line 3"),
             (good.replace("\"label\":\"blues\"", "\"label\":\"jazz\""), "jazz"),
+            (good.replace(",-1.0]", "]"), "scores"),
         ] {
             fs_err::write(&path, text).unwrap();
-            let result = PredictionFile::read(&path).and_then(|file| file.targets(&path).map(|_| ()));
+            let result = PredictionFile::read(&path).and_then(|file| file.evaluate(&path));
             let error = result.unwrap_err().to_string();
             assert!(error.contains(expected) && error.contains("a.jsonl"), "{error}");
         }

@@ -11,12 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use solfa_eval::store::{
-    EmbeddedLayer, Embedding, EmbeddingSpace, Format, FrameSpool, LayerValues, NUMERICS_VERSION, remove_abandoned,
-};
+use solfa_eval::store::{EmbeddedLayer, Embedding, EmbeddingSpace, Format, FrameSpool, LayerValues, remove_abandoned};
 use solfa_signal::extract::{
     ExtractError, ExtractedContent, FinishedRecording, FrameCollector, FrameSink, Pipeline, RecordingVisitor,
-    StitchedLayer, Stitcher,
+    StitchedLayer,
 };
 use solfa_signal::frames::Pooling;
 use solfa_signal::windows::WindowPlan;
@@ -26,6 +24,7 @@ use self::layout::{Destination, Layout};
 use self::report::Report;
 use crate::arguments::EmbedArguments;
 use crate::encoders::{self, NamedEncoder};
+use crate::encoding::embedding_space;
 use crate::inputs::Inputs;
 use crate::terminal::{Outcome, UsageError};
 
@@ -44,7 +43,9 @@ pub(crate) fn run(arguments: &EmbedArguments) -> anyhow::Result<Outcome> {
     layout.check(arguments, &inputs)?;
     let named = encoders::open(&arguments.model, arguments.batch)?;
     let plan = arguments.windows.plan(named.encoder.spec())?;
-    let space = embedding_space(arguments, &named, &plan)?;
+    let resampler = arguments.windows.resampler;
+    let (pooling, dtype) = (arguments.pool.into(), arguments.model.dtype);
+    let space = embedding_space(&named, &plan, &arguments.layers, pooling, resampler, dtype)?;
     if format == Format::Npy && space.layers.len() > 1 {
         let reason = format!(
             "--format npy holds one layer, and {} are asked for: choose one with --layers, or use npz or safetensors",
@@ -82,7 +83,7 @@ pub(crate) fn run(arguments: &EmbedArguments) -> anyhow::Result<Outcome> {
         encoder: named.encoder.as_ref(),
         plan,
         layers: arguments.layers.clone(),
-        resampler: arguments.windows.resampler,
+        resampler,
         batching: named.batching,
         decoder_threads: rayon::current_num_threads(),
     };
@@ -134,39 +135,6 @@ fn attention_output<'run>(
     }
     let encoder = named.encoder.as_ref();
     AttentionOutput::new(encoder, &named.name, plan, arguments.windows.resampler, &space.layers).map(Some)
-}
-
-/// All that will be known of the vectors.
-fn embedding_space(
-    arguments: &EmbedArguments,
-    named: &NamedEncoder,
-    plan: &WindowPlan,
-) -> anyhow::Result<EmbeddingSpace> {
-    let spec = named.encoder.spec();
-    let pooling: Pooling = arguments.pool.into();
-    if pooling.needs_class_token() && !spec.has_class_token {
-        return Err(UsageError(format!("--pool {}: {} has no class token", pooling.name(), named.name)).into());
-    }
-    let stitcher = Stitcher::new(spec, plan, &arguments.layers).map_err(|error| UsageError(error.to_string()))?;
-    let layers = stitcher.layers();
-    let seconds = |samples: usize| samples as f64 / f64::from(spec.sample_rate);
-    Ok(EmbeddingSpace {
-        model: named.name.clone(),
-        encoder_identity: spec.identity.clone(),
-        weights_sha256: spec.weights_sha256.clone(),
-        layer_dims: layers.iter().map(|layer| layer.dim).collect(),
-        frames_per_second: layers.iter().map(|layer| layer.frames_per_second).collect(),
-        layers: layers.iter().map(|layer| layer.layer).collect(),
-        pooling,
-        window_seconds: plan.window_samples().map(seconds),
-        hop_seconds: plan.hop_samples().map(seconds),
-        tail: plan.tail().name().to_owned(),
-        resampler: arguments.windows.resampler.name().to_owned(),
-        sample_rate: spec.sample_rate,
-        dtype: arguments.model.dtype.name().to_owned(),
-        numerics_version: NUMERICS_VERSION,
-        program_version: env!("CARGO_PKG_VERSION").to_owned(),
-    })
 }
 
 /// Takes recordings from the pipeline to their destination.

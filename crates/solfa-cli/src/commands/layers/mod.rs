@@ -55,15 +55,18 @@ pub(crate) fn run(arguments: &LayersArguments) -> anyhow::Result<Outcome> {
     if arguments.frames.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
         return Err(UsageError("--frames: expected a rate above 0".to_owned()).into());
     }
-    let encodings =
-        arguments.models.iter().map(|model| Encoding::open(arguments.into(), model)).collect::<Result<Vec<_>, _>>()?;
+    let encodings = arguments
+        .models
+        .iter()
+        .map(|model| Encoding::open(arguments.encoding, model))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut is_whole = failed.is_empty();
     if !recordings.is_empty() {
         is_whole &= compare(arguments, &recordings, &encodings)?;
     }
     for recording in &arguments.tracks {
-        let path =
-            track::view(recording, &arguments.labels, &encodings, arguments.resampler)?.write(&arguments.output)?;
+        let path = track::view(recording, &arguments.labels, &encodings, arguments.encoding.resampler)?
+            .write(&arguments.output)?;
         terminal::note(&format!("{} as its layers see it is in {}", recording.display(), path.display()));
     }
     Ok(if is_whole { Outcome::Done } else { Outcome::SomeFailed })

@@ -18,6 +18,7 @@ use solfa_probe::problem::{Problem, Row};
 use solfa_probe::protocol::Protocol;
 use solfa_probe::retrieval::Retrieval;
 use solfa_probe::scan::Scan;
+use solfa_probe::subject::Subject;
 use solfa_probe::suite::{Choices, Suite, SuiteTask};
 
 use self::report::Report;
@@ -98,7 +99,7 @@ fn probe_model(
     results: &ResultFolder,
     report: &mut Report,
 ) -> anyhow::Result<usize> {
-    let encoding = Encoding::open(arguments.into(), model)?;
+    let encoding = Encoding::open(arguments.encoding, model)?;
     // Tasks whose clips are as long share one pass over their recordings.
     let mut passes: BTreeMap<u64, Vec<&Entry>> = BTreeMap::new();
     for entry in entries {
@@ -131,28 +132,19 @@ fn probe_model(
                 .map(|path| audio.get(path).and_then(|found| (*found).clone()))
                 .collect();
             let time = report::now();
-            let features = CachedFeatures { cache, key: &key, audio: &audio };
-            if entry.problem.task.kind.scope() == Scope::Pairs {
-                let retrieval = Retrieval {
-                    problem: &entry.problem,
-                    features,
-                    encoder: encoding.name(),
-                    results,
-                    time: &time,
-                    program_version: env!("CARGO_PKG_VERSION"),
-                };
-                report.add_rows(&retrieval.run()?)?;
-                continue;
-            }
-            let scan = Scan {
+            let subject = Subject {
                 problem: &entry.problem,
-                features,
+                features: CachedFeatures { cache, key: &key, audio: &audio },
                 encoder: encoding.name(),
-                protocol: &entry.protocol,
                 results,
                 time: &time,
                 program_version: env!("CARGO_PKG_VERSION"),
             };
+            if entry.problem.task.kind.scope() == Scope::Pairs {
+                report.add_rows(&Retrieval { subject }.run()?)?;
+                continue;
+            }
+            let scan = Scan { subject, protocol: &entry.protocol };
             let units = scan.units(&space.layers)?;
             let observer = report.observer(&scan, &units);
             let outcomes = scan.run(&units, &observer);
@@ -190,7 +182,7 @@ fn suite(arguments: &ProbeArguments) -> anyhow::Result<(Suite, PathBuf)> {
     suite.faithful |= arguments.faithful;
     let typed = choices(arguments);
     for task in &mut suite.tasks {
-        task.set = merged(&typed, &task.set);
+        task.set = typed.clone().or(&task.set);
     }
     Ok((suite, folder))
 }
@@ -208,21 +200,6 @@ fn choices(arguments: &ProbeArguments) -> Choices {
         maximum_frames_per_second: arguments.frame_rate,
         both_fifths: arguments.both_fifths.then_some(true),
         ..Choices::default()
-    }
-}
-
-fn merged(first: &Choices, second: &Choices) -> Choices {
-    Choices {
-        layers: first.layers.clone().or_else(|| second.layers.clone()),
-        head: first.head.or(second.head),
-        learning_rates: first.learning_rates.clone().or_else(|| second.learning_rates.clone()),
-        seeds: first.seeds.clone().or_else(|| second.seeds.clone()),
-        label_fractions: first.label_fractions.clone().or_else(|| second.label_fractions.clone()),
-        draws: first.draws.or(second.draws),
-        clip_seconds: first.clip_seconds.or(second.clip_seconds),
-        maximum_frames_per_second: first.maximum_frames_per_second.or(second.maximum_frames_per_second),
-        both_fifths: first.both_fifths.or(second.both_fifths),
-        ..second.clone()
     }
 }
 

@@ -18,7 +18,24 @@ struct Best {
     layer: String,
     value: f64,
     interval: Option<[f64; 2]>,
+    /// The score that chose it; `None` where nothing was chosen.
+    validation: Option<f64>,
     num_heads: usize,
+}
+
+impl Best {
+    fn of(row: &ResultRow, num_heads: usize) -> Self {
+        Self {
+            task: row.task.clone(),
+            encoder: row.encoder.clone(),
+            metric: row.metric.clone(),
+            layer: row.layer.clone(),
+            value: row.value,
+            interval: row.low.zip(row.high).map(|(low, high)| [low, high]),
+            validation: row.validation,
+            num_heads,
+        }
+    }
 }
 
 /// One head, for machines.
@@ -49,7 +66,7 @@ impl Report {
 
     /// A bar over the trainings of a scan.
     pub(super) fn observer(&self, scan: &Scan<'_>, units: &[Unit]) -> Observer {
-        let counter = Counter::new(&format!("heads, {} on {}", scan.encoder, scan.problem.task.name));
+        let counter = Counter::new(&format!("heads, {} on {}", scan.subject.encoder, scan.subject.problem.task.name));
         counter.expect(scan.num_trainings(units));
         Observer { counter, per_unit: scan.num_trainings(&units[..units.len().min(1)]) }
     }
@@ -85,25 +102,9 @@ impl Report {
                 })?;
             }
             // The best by validation: the test split has no say in what is called best.
-            let validation = row.validation.unwrap_or(f64::NEG_INFINITY);
-            let is_better = best.as_ref().is_none_or(|_| {
-                let best_row = rows.iter().filter(|other| other.seed.is_none() && other.is_headline);
-                let of_best = best_row.filter(|other| {
-                    units.iter().any(|unit| unit.run == other.run && unit.fraction >= 1.0)
-                        && best.as_ref().is_some_and(|best| best.layer == other.layer)
-                });
-                of_best.filter_map(|other| other.validation).fold(f64::NEG_INFINITY, f64::max) < validation
-            });
+            let is_better = best.as_ref().is_none_or(|best| row.validation > best.validation);
             if unit.fraction >= 1.0 && is_better {
-                best = Some(Best {
-                    task: problem.task.name.clone(),
-                    encoder: encoder.to_owned(),
-                    metric: row.metric.clone(),
-                    layer: unit.label.clone(),
-                    value: row.value,
-                    interval: row.low.zip(row.high).map(|(low, high)| [low, high]),
-                    num_heads: units.len(),
-                });
+                best = Some(Best::of(row, units.len()));
             }
         }
         self.best.extend(best);
@@ -119,15 +120,7 @@ impl Report {
             if !row.is_headline {
                 continue;
             }
-            self.best.push(Best {
-                task: row.task.clone(),
-                encoder: row.encoder.clone(),
-                metric: row.metric.clone(),
-                layer: row.layer.clone(),
-                value: row.value,
-                interval: row.low.zip(row.high).map(|(low, high)| [low, high]),
-                num_heads: 0,
-            });
+            self.best.push(Best::of(row, 0));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use solfa_eval::tag::{Label, LabelSet, prompts};
 use solfa_eval::task::ClassSource;
 use solfa_learn::checkpoint::LoadedModel;
 use solfa_probe::features::CachedFeatures;
+use solfa_probe::subject::Subject;
 use solfa_probe::zero_shot::ZeroShot;
 
 use super::Entry;
@@ -31,13 +32,13 @@ pub(super) fn run(
     results: &ResultFolder,
     report: &mut Report,
 ) -> anyhow::Result<usize> {
-    let NamedModel { name, model: loaded, device } = encoders::load(model, arguments.device)?;
+    let NamedModel { name, model: loaded, device } = encoders::load(model, arguments.encoding.device)?;
     let LoadedModel::Mulan(loaded) = loaded else {
         let reason = format!("--model {name} takes sound alone: --zero-shot needs a model of music and text");
         return Err(UsageError(reason).into());
     };
-    let text = loaded.into_text_encoder(device, arguments.dtype);
-    let encoding = Encoding::open(arguments.into(), model)?;
+    let text = loaded.into_text_encoder(device, arguments.encoding.dtype);
+    let encoding = Encoding::open(arguments.encoding, model)?;
     let kept = Kept::ClipMeans { clip_seconds: WHOLE_SECONDS, minimum_share: 0.0 };
     let key = CacheKey { space: encoding.space(CLIP_SECONDS)?, kept, dtype: CacheDtype::F32 };
     let mut num_failed = 0;
@@ -55,14 +56,16 @@ pub(super) fn run(
         num_failed += encoded.audio.iter().filter(|audio| audio.is_none()).count();
         let time = now();
         let zero_shot = ZeroShot {
-            problem,
-            features: CachedFeatures { cache, key: &key, audio: &encoded.audio },
-            encoder: encoding.name(),
+            subject: Subject {
+                problem,
+                features: CachedFeatures { cache, key: &key, audio: &encoded.audio },
+                encoder: encoding.name(),
+                results,
+                time: &time,
+                program_version: env!("CARGO_PKG_VERSION"),
+            },
             class_vectors: &class_vectors,
             templates: &arguments.prompt,
-            results,
-            time: &time,
-            program_version: env!("CARGO_PKG_VERSION"),
         };
         report.add_rows(&zero_shot.run()?)?;
     }
