@@ -99,6 +99,7 @@ const WORKSPACE: [Layers; 8] = [
         never: &["tokio", "clap", "anyhow"],
         modules: &[
             "items",
+            "mix",
             "head",
             "loss",
             "adam",
@@ -106,6 +107,7 @@ const WORKSPACE: [Layers; 8] = [
             "problem",
             "features",
             "subject",
+            "separation",
             "answers",
             "protocol",
             "encode",

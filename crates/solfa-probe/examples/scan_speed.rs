@@ -14,8 +14,9 @@ use std::time::Instant;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use solfa_probe::head::{Head, HeadKind, LayerPolicy, Parameters};
+use solfa_probe::head::{Head, HeadKind, Parameters};
 use solfa_probe::items::{Features, LayerFeatures, TargetBlock, Targets};
+use solfa_probe::mix::LayerPolicy;
 use solfa_probe::train::{Plateau, Training, train};
 
 /// As the program does.

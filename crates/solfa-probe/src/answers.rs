@@ -14,6 +14,7 @@ use solfa_eval::task::{
 
 use crate::features::TrackItems;
 use crate::items::{TargetBlock, Targets};
+use crate::mix::softmax;
 use crate::problem::Problem;
 
 /// The lowest pitch that melodies and notes are heard at: the piano's lowest key.
@@ -55,6 +56,8 @@ pub struct AnswerRules {
     pub marble_chords: bool,
     /// Downbeats decoded in the range of beats (55 to 215 a minute), as MARBLE v2 does, and not in that of bars.
     pub downbeats_as_beats: bool,
+    /// Validation scores clips and not tracks, as MARBLE v2 does for answers about whole tracks.
+    pub validates_clips: bool,
     /// How predictions are scored.
     pub scoring: PredictionRules,
 }
@@ -343,11 +346,18 @@ impl Answers {
         outputs: &[f32],
         items: &TrackItems,
     ) -> Result<Evaluation, AnswerError> {
-        let predictions = self.predictions(outputs, items, targets.len())?;
+        self.score(targets, &self.predictions(outputs, items, targets.len())?)
+    }
+
+    /// The scores of what outputs said.
+    ///
+    /// # Errors
+    /// [`AnswerError`] where predictions cannot be scored.
+    pub fn score(&self, targets: &[&Target], predictions: &[Prediction]) -> Result<Evaluation, AnswerError> {
         let tracks: Vec<ScoredTrack> = targets
             .iter()
             .zip(predictions)
-            .map(|(target, prediction)| ScoredTrack { target: (*target).clone(), prediction })
+            .map(|(target, prediction)| ScoredTrack { target: (*target).clone(), prediction: prediction.clone() })
             .collect();
         Ok(Evaluation::new(self.kind, self.num_classes(), self.rules.scoring, &tracks)?)
     }
@@ -360,13 +370,6 @@ fn sigmoid(output: f32) -> f32 {
 fn logit(probability: f64) -> f64 {
     let probability = probability.clamp(1e-12, 1.0 - 1e-12);
     (probability / (1.0 - probability)).ln()
-}
-
-fn softmax(row: &[f32]) -> Vec<f64> {
-    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f64> = row.iter().map(|&value| f64::from(value - largest).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.into_iter().map(|power| power / sum).collect()
 }
 
 fn argmax(values: &[f64]) -> usize {

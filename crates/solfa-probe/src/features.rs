@@ -159,6 +159,28 @@ impl TrackItems {
         Ok(())
     }
 
+    /// The items of some of the tracks, by their places in the list that was asked for, which they keep.
+    pub fn of_tracks(&self, places: &[usize]) -> Self {
+        let items: Vec<usize> =
+            (0..self.track_of_item.len()).filter(|&item| places.contains(&self.track_of_item[item])).collect();
+        let mut features = self.features.clone();
+        features.num_items = items.len();
+        for layer in &mut features.layers {
+            layer.data = items.iter().flat_map(|&i| &layer.data[i * layer.dim..(i + 1) * layer.dim]).copied().collect();
+        }
+        Self {
+            features,
+            track_of_item: items.iter().map(|&item| self.track_of_item[item]).collect(),
+            seconds_of_item: items.iter().map(|&item| self.seconds_of_item[item]).collect(),
+            items_per_second: self.items_per_second,
+        }
+    }
+
+    /// Every item as a track of its own.
+    pub fn each_alone(&self) -> Self {
+        Self { track_of_item: (0..self.features.num_items).collect(), ..self.clone() }
+    }
+
     /// The items of each track, in order: a range of items for each place of the list that was asked for.
     pub fn ranges(&self, num_tracks: usize) -> Vec<Vec<usize>> {
         let mut items = vec![Vec::new(); num_tracks];

@@ -1,31 +1,17 @@
 //! The heads: what stands between frozen features and a task.
 //!
-//! A head is a way to bring layers together ([`LayerPolicy`]) followed by a small network ([`HeadKind`]). Its parameters
+//! A head is a way to bring layers together ([`LayerMix`]) followed by a small network ([`HeadKind`]). Its parameters
 //! are plain vectors with a shape each, and its forward pass is a function of them, so that the same definition serves
 //! training with gradients and inference without.
 //!
 //! Sources: the linear probe and the MLP with one hidden layer of 512 are those of MARBLE's constrained track (Yuan et al.
-//! 2023, appendix A); the softmax-weighted sum of layers is SUPERB's (Yang et al. 2021), with weights that start equal;
-//! `Reduced` is MARBLE v2's way to use all layers, a linear layer on their concatenation.
+//! 2023, appendix A).
 
 use burn::tensor::{Device, Tensor, activation};
-use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// How the layers of an encoder become one vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LayerPolicy {
-    /// One layer, as it is.
-    Single,
-    /// The mean of all layers, weighted by the softmax of learned numbers.
-    Weighted,
-    /// All layers, one after the other.
-    Concatenated,
-    /// All layers one after the other, and a linear layer back to the width of one.
-    Reduced,
-}
+use crate::mix::{HeadError, LayerMix, LayerPolicy, initial_linear, linear, uniform};
 
 /// The network on top.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,35 +44,10 @@ impl HeadKind {
 /// A head without its parameters: shapes, and what is done with them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
-    policy: LayerPolicy,
+    mix: LayerMix,
     kind: HeadKind,
-    /// Widths of the layers.
-    dims: Vec<usize>,
     /// Number of outputs.
     num_outputs: usize,
-}
-
-/// Why a head cannot be built on these layers.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HeadError {
-    /// A weighted mean needs vectors of one width.
-    #[error("a weighted sum needs layers of one width, and these have {dims:?}: choose layers of one width, or `all`")]
-    Widths {
-        /// The widths.
-        dims: Vec<usize>,
-    },
-    /// There is no layer, or a layer without width.
-    #[error("a head needs layers of at least one dimension, and these have {dims:?}")]
-    NoFeatures {
-        /// The widths.
-        dims: Vec<usize>,
-    },
-    /// A head on one layer is given several.
-    #[error("a head on a single layer is given {count}")]
-    NotSingle {
-        /// How many.
-        count: usize,
-    },
 }
 
 /// Parameters of a head: one vector of values for each of [`Head::shapes`].
@@ -98,16 +59,7 @@ impl Head {
     /// # Errors
     /// [`HeadError`] where policy and layers do not fit.
     pub fn new(policy: LayerPolicy, kind: HeadKind, dims: &[usize], num_outputs: usize) -> Result<Self, HeadError> {
-        if dims.is_empty() || dims.contains(&0) {
-            return Err(HeadError::NoFeatures { dims: dims.to_vec() });
-        }
-        if policy == LayerPolicy::Single && dims.len() != 1 {
-            return Err(HeadError::NotSingle { count: dims.len() });
-        }
-        if policy == LayerPolicy::Weighted && dims.iter().any(|dim| *dim != dims[0]) {
-            return Err(HeadError::Widths { dims: dims.to_vec() });
-        }
-        Ok(Self { policy, kind, dims: dims.to_vec(), num_outputs })
+        Ok(Self { mix: LayerMix::new(policy, dims)?, kind, num_outputs })
     }
 
     /// Number of outputs.
@@ -117,25 +69,12 @@ impl Head {
 
     /// Width of the features of an item: all layers together.
     pub fn num_inputs(&self) -> usize {
-        self.dims.iter().sum()
-    }
-
-    /// Width after the layers came together.
-    fn mixed_width(&self) -> usize {
-        match self.policy {
-            LayerPolicy::Single | LayerPolicy::Weighted | LayerPolicy::Reduced => self.dims[0],
-            LayerPolicy::Concatenated => self.num_inputs(),
-        }
+        self.mix.num_inputs()
     }
 
     /// The shape of each vector of parameters: rows and columns. A linear layer has `[inputs, outputs]` and `[1, outputs]`.
     pub fn shapes(&self) -> Vec<[usize; 2]> {
-        let width = self.mixed_width();
-        let mut shapes = match self.policy {
-            LayerPolicy::Single | LayerPolicy::Concatenated => Vec::new(),
-            LayerPolicy::Weighted => vec![[1, self.dims.len()]],
-            LayerPolicy::Reduced => vec![[self.num_inputs(), width], [1, width]],
-        };
+        let (width, mut shapes) = (self.mix.width(), self.mix.shapes());
         match self.kind {
             HeadKind::Linear => shapes.extend([[width, self.num_outputs], [1, self.num_outputs]]),
             HeadKind::Mlp { hidden, .. } => {
@@ -152,35 +91,26 @@ impl Head {
         self.shapes().iter().map(|[rows, columns]| rows * columns).sum()
     }
 
-    /// Parameters before training: linear layers uniform within ±1/√inputs, as PyTorch's, and equal weights of layers.
+    /// Parameters before training.
     pub fn initial(&self, random: &mut ChaCha8Rng) -> Parameters {
-        let mut parameters = Vec::new();
-        let mut inputs = 1;
-        for (index, [rows, columns]) in self.shapes().into_iter().enumerate() {
-            if index == 0 && self.policy == LayerPolicy::Weighted {
-                parameters.push(vec![0.0; columns]);
-                continue;
+        let mut parameters = self.mix.initial(random);
+        let width = self.mix.width();
+        match self.kind {
+            HeadKind::Linear => parameters.extend(initial_linear(width, self.num_outputs, random)),
+            HeadKind::Mlp { hidden, .. } => {
+                parameters.extend(initial_linear(width, hidden, random));
+                parameters.extend(initial_linear(hidden, self.num_outputs, random));
             }
-            // A bias has the bound of the matrix before it.
-            if rows > 1 || inputs == 1 {
-                inputs = rows;
+            HeadKind::ClassMean => {
+                parameters.push(uniform(self.num_outputs * width, 1.0 / (width as f32).sqrt(), random));
             }
-            let bound = 1.0 / (inputs as f32).sqrt();
-            parameters.push((0..rows * columns).map(|_| random.random_range(-bound..bound)).collect());
         }
         parameters
     }
 
     /// Weights of the layers of a [`LayerPolicy::Weighted`] head, which sum to 1; nothing for others.
     pub fn layer_weights(&self, parameters: &Parameters) -> Option<Vec<f64>> {
-        if self.policy != LayerPolicy::Weighted {
-            return None;
-        }
-        let logits = parameters.first()?;
-        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let powers: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - largest).exp()).collect();
-        let sum: f64 = powers.iter().sum();
-        Some(powers.into_iter().map(|power| power / sum).collect())
+        self.mix.weights(parameters)
     }
 
     /// The outputs for a batch of features.
@@ -196,17 +126,7 @@ impl Head {
         features: Tensor<2>,
         dropped: Option<Tensor<2>>,
     ) -> Tensor<2> {
-        let [batch, _] = features.dims();
-        let (mixed, rest) = match self.policy {
-            LayerPolicy::Single | LayerPolicy::Concatenated => (features, parameters),
-            LayerPolicy::Weighted => {
-                let (num_layers, dim) = (self.dims.len(), self.dims[0]);
-                let weights = activation::softmax(parameters[0].clone(), 1).reshape([1, num_layers, 1]);
-                let layers: Tensor<3> = features.reshape([batch, num_layers, dim]);
-                ((layers * weights).sum_dim(1).reshape([batch, dim]), &parameters[1..])
-            }
-            LayerPolicy::Reduced => (linear(features, &parameters[..2]), &parameters[2..]),
-        };
+        let (mixed, rest) = self.mix.forward(parameters, features);
         match self.kind {
             HeadKind::Linear => linear(mixed, rest),
             HeadKind::Mlp { .. } => {
@@ -260,10 +180,6 @@ impl Head {
 }
 
 /// `x · weight + bias`.
-fn linear(input: Tensor<2>, parameters: &[Tensor<2>]) -> Tensor<2> {
-    input.matmul(parameters[0].clone()) + parameters[1].clone()
-}
-
 /// A tensor of plain values.
 pub(crate) fn tensor(values: Vec<f32>, shape: [usize; 2], device: &Device) -> Tensor<2> {
     Tensor::from_data(burn::tensor::TensorData::new(values, shape), device)
@@ -271,7 +187,7 @@ pub(crate) fn tensor(values: Vec<f32>, shape: [usize; 2], device: &Device) -> Te
 
 /// The plain values of a tensor.
 #[allow(clippy::expect_used, reason = "every tensor here is made of f32 on the processor")]
-fn values(tensor: Tensor<2>) -> Vec<f32> {
+pub(crate) fn values(tensor: Tensor<2>) -> Vec<f32> {
     tensor.into_data().try_into_vec().expect("a tensor of f32")
 }
 
@@ -344,14 +260,5 @@ mod tests {
             assert!(largest <= bound, "{largest} is beyond {bound}");
             assert!(values.len() < 64 || largest > 0.8 * bound, "{largest} is far below {bound}");
         }
-    }
-
-    #[test]
-    fn layers_of_different_widths_have_no_weighted_sum() {
-        let error = Head::new(LayerPolicy::Weighted, HeadKind::Linear, &[2, 3], 1).unwrap_err();
-        assert!(error.to_string().contains("[2, 3]"), "{error}");
-        assert!(Head::new(LayerPolicy::Concatenated, HeadKind::Linear, &[2, 3], 1).is_ok());
-        assert!(Head::new(LayerPolicy::Single, HeadKind::Linear, &[2, 3], 1).is_err());
-        assert!(Head::new(LayerPolicy::Weighted, HeadKind::Linear, &[], 1).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! Heads on frozen features: what a layer of an encoder knows of a task.
 //!
 //! - [`items`] is what a head sees: vectors of layers, and targets.
-//! - [`head`] says how layers come together and what stands on them; [`train`] fits one.
+//! - [`mix`] says how layers come together, [`head`] what stands on them; [`train`] fits one.
 //!
 //! This crate stands between `solfa-eval`, which knows tasks, scores and files and no tensors, and the programs: training a
 //! head needs both gradients and the task's score after every epoch. `solfa-learn` does not know it.
@@ -16,11 +16,13 @@ pub mod features;
 pub mod head;
 pub mod items;
 mod loss;
+pub mod mix;
 pub mod problem;
 pub mod protocol;
 pub mod record;
 pub mod retrieval;
 pub mod scan;
+pub mod separation;
 pub mod subject;
 pub mod suite;
 pub mod train;

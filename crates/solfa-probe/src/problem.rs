@@ -20,6 +20,8 @@ pub struct Row {
     pub place: String,
     /// The stretch of the recording that the row is about, in seconds; `None` for all of it.
     pub segment: Option<(f64, f64)>,
+    /// Names and files of the stems that the recording is mixed of, for separation.
+    pub stems: Vec<(String, PathBuf)>,
 }
 
 /// A task on a data set.
@@ -54,6 +56,8 @@ pub struct Track {
     pub split: Split,
     /// Its parts: a recording's number, and the stretch of it in seconds.
     pub parts: Vec<(usize, Option<(f64, f64)>)>,
+    /// Names and files of its stems, for separation.
+    pub stems: Vec<(String, PathBuf)>,
 }
 
 /// Why a data set cannot be used for a task.
@@ -154,7 +158,7 @@ impl Problem {
         recordings: &mut BTreeMap<PathBuf, usize>,
         pieces: &mut BTreeMap<String, usize>,
     ) -> Result<(), ProblemError> {
-        let Row { record, split, path, place, segment } = row;
+        let Row { record, split, path, place, segment, stems } = row;
         let target = Target::read(self.task.kind, &record.label, &self.classes)
             .map_err(|source| ProblemError::Label { place: place.clone(), track: record.audio_path.clone(), source })?;
         let next = recordings.len();
@@ -187,7 +191,7 @@ impl Problem {
         if let Some(piece) = piece {
             pieces.insert(piece, self.tracks.len());
         }
-        self.tracks.push(Track { name, label: record.label, target, split, parts: vec![(recording, segment)] });
+        self.tracks.push(Track { name, label: record.label, target, split, parts: vec![(recording, segment)], stems });
         Ok(())
     }
 
@@ -242,7 +246,14 @@ mod tests {
     fn row(path: &str, label: Value, split: Split, piece: Option<&str>) -> Row {
         let mut record: Record = serde_json::from_value(json!({"audio_path": path, "label": label})).unwrap();
         record.ori_uid = piece.map(str::to_owned);
-        Row { record, split, path: PathBuf::from(path), place: format!("a.jsonl, {path}"), segment: None }
+        Row {
+            record,
+            split,
+            path: PathBuf::from(path),
+            place: format!("a.jsonl, {path}"),
+            segment: None,
+            stems: Vec::new(),
+        }
     }
 
     fn problem(rows: Vec<Row>) -> Result<Problem, ProblemError> {

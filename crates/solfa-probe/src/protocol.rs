@@ -3,6 +3,7 @@
 //! | | `linear` | `marble-v1` | `marble-v2` |
 //! |---|---|---|---|
 //! | head | linear, on standardised features | MLP-512, dropout 0.2 | MLP-512, dropout 0.2 |
+//! | for separation | LSTM-3x512 | LSTM-3x512 | LSTM-3x512 (v2 does not have the task) |
 //! | layers | every one | every one, and their weighted sum | every one, and MLPReduce |
 //! | learning rates | 1e-4, 1e-3, 1e-2 | 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2 | that of the task's configuration |
 //! | batch, epochs, patience | 64, 100, 20 | 64, by task, by task | 64 (tags 32), by task, by task |
@@ -21,6 +22,7 @@ use solfa_eval::task::{Scope, Task, TaskKind};
 
 use crate::answers::{Aggregation, AnswerRules};
 use crate::head::HeadKind;
+use crate::separation::SeparationSettings;
 use crate::train::{Plateau, Training};
 
 /// Which layers a head sees.
@@ -81,6 +83,8 @@ pub struct Protocol {
     pub keeps_last_epoch: bool,
     /// How outputs become answers.
     pub answers: AnswerRules,
+    /// The network for separation, which takes the head's place there.
+    pub separation: SeparationSettings,
 }
 
 /// The names of [`Protocol::named`].
@@ -125,6 +129,7 @@ impl Protocol {
             draws: 4,
             keeps_last_epoch: false,
             answers: AnswerRules::default(),
+            separation: SeparationSettings::MARBLE,
         }
     }
 
@@ -136,6 +141,7 @@ impl Protocol {
             ("gtzan-genre" | "gtzan-beats", _) => (100, 6, 20),
             ("vocalset-technique", _) => (100, 5, 10),
             ("maestro", _) => (50, 3, 5),
+            (_, TaskKind::Separation) => (50, 5, 20),
             (_, TaskKind::Tags) => (100, 3, 10),
             _ => (100, 5, 20),
         };
@@ -208,6 +214,12 @@ impl Protocol {
         self
     }
 
+    /// A learning rate and a seed for each training, the seeds of one rate side by side.
+    pub(crate) fn jobs(&self) -> Vec<(f64, u64)> {
+        let seeds = |&rate: &f64| self.seeds.iter().map(move |&seed| (rate, seed));
+        self.learning_rates.iter().flat_map(seeds).collect()
+    }
+
     /// How a head is trained with one of the learning rates.
     pub(crate) fn training(&self, scope: Scope, learning_rate: f64) -> Training {
         Training {
@@ -219,6 +231,11 @@ impl Protocol {
             plateau: self.plateau,
             keeps_last_epoch: self.keeps_last_epoch,
         }
+    }
+
+    /// The head's name in results, for a task of some scope.
+    pub fn head_name(&self, scope: Scope) -> String {
+        if scope == Scope::Sound { self.separation.name() } else { self.head.name() }
     }
 
     /// What is wrong with the choices; nothing where they can be run.
@@ -257,7 +274,7 @@ impl Protocol {
                 "head: expected a width above 0 and dropout from 0 to below 1, found {hidden} and {dropout}"
             ));
         }
-        Ok(())
+        self.separation.check()
     }
 }
 
@@ -298,7 +315,7 @@ mod tests {
     #[test]
     fn choices_that_cannot_be_run_are_named() {
         type Change = fn(&mut Protocol);
-        let changes: [(Change, &str); 7] = [
+        let changes: [(Change, &str); 8] = [
             (|protocol| protocol.learning_rates.clear(), "learning_rates"),
             (|protocol| protocol.learning_rates = vec![f64::NAN], "learning_rates"),
             (|protocol| protocol.label_fractions = vec![2.0], "label_fractions"),
@@ -306,6 +323,7 @@ mod tests {
             (|protocol| protocol.layers.clear(), "layers"),
             (|protocol| protocol.batch_size = 0, "batch_size"),
             (|protocol| protocol.head = HeadKind::Mlp { hidden: 0, dropout: 0.2 }, "head"),
+            (|protocol| protocol.separation.num_layers = 0, "separation.num_layers"),
         ];
         for (change, expected) in changes {
             let mut protocol = Protocol::linear();

@@ -4,8 +4,7 @@ use solfa_eval::metrics::MetricError;
 use solfa_eval::results::{RESULT_SCHEMA, ResultRow};
 use solfa_eval::store::StoreError;
 use solfa_eval::task::{
-    Evaluation, Metric, Prediction, PredictionFile, PredictionHeader, PredictionRules, PredictionsError, ScoredTrack,
-    TrackPrediction,
+    Metric, Prediction, PredictionFile, PredictionHeader, PredictionRules, PredictionsError, TrackPrediction,
 };
 use solfa_signal::encoder::sha256_hex;
 
@@ -138,13 +137,7 @@ impl Recorder<'_> {
         predictions: Vec<Prediction>,
         is_scored: impl Fn(Metric) -> bool,
     ) -> Result<Vec<ResultRow>, RecordError> {
-        let Problem { task, classes, .. } = self.subject.problem;
-        let targets = self.subject.targets(tracks).into_iter().cloned();
-        let scored: Vec<ScoredTrack> = targets
-            .zip(&predictions)
-            .map(|(target, prediction)| ScoredTrack { target, prediction: prediction.clone() })
-            .collect();
-        let evaluation = Evaluation::new(task.kind, classes.len(), self.scoring, &scored)?;
+        let evaluation = self.subject.evaluate(tracks, &predictions, self.scoring)?;
         let file = self.write_predictions(made_of, None, tracks, predictions)?;
         let row = |(metric, value)| {
             let interval = evaluation.interval(metric, STATISTICS_SEED);

@@ -1,8 +1,9 @@
 //! An encoder on a task: what every way of probing starts from.
 
 use solfa_eval::dataset::Split;
+use solfa_eval::metrics::MetricError;
 use solfa_eval::results::ResultFolder;
-use solfa_eval::task::Target;
+use solfa_eval::task::{Evaluation, Prediction, PredictionRules, ScoredTrack, Target};
 
 use crate::features::CachedFeatures;
 use crate::problem::Problem;
@@ -34,5 +35,23 @@ impl<'run> Subject<'run> {
     /// What is right for some tracks.
     pub(crate) fn targets(&self, tracks: &[usize]) -> Vec<&'run Target> {
         tracks.iter().map(|&track| &self.problem.tracks[track].target).collect()
+    }
+
+    /// The scores of what was said of some tracks.
+    ///
+    /// # Errors
+    /// Predictions that are not of the task's form.
+    pub(crate) fn evaluate(
+        &self,
+        tracks: &[usize],
+        predictions: &[Prediction],
+        rules: PredictionRules,
+    ) -> Result<Evaluation, MetricError> {
+        let scored = |(target, prediction): (&Target, &Prediction)| ScoredTrack {
+            target: target.clone(),
+            prediction: prediction.clone(),
+        };
+        let scored: Vec<ScoredTrack> = self.targets(tracks).into_iter().zip(predictions).map(scored).collect();
+        Evaluation::new(self.problem.task.kind, self.problem.classes.len(), rules, &scored)
     }
 }

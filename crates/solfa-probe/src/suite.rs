@@ -21,10 +21,11 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use solfa_eval::task::{Task, TaskKind};
+use solfa_eval::task::{Scope, Task, TaskKind};
 
 use crate::head::HeadKind;
 use crate::protocol::{LayerPlan, PROTOCOLS, Protocol};
+use crate::separation::SeparationSettings;
 
 /// Tasks, encoders, and how heads are trained.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -103,6 +104,9 @@ pub struct Choices {
     /// [`Protocol::standardize`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub standardize: Option<bool>,
+    /// [`Protocol::separation`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub separation: Option<SeparationSettings>,
     /// Whether a fifth below counts for keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub both_fifths: Option<bool>,
@@ -127,6 +131,7 @@ impl Choices {
             clip_seconds: first(self.clip_seconds, &other.clip_seconds),
             maximum_frames_per_second: first(self.maximum_frames_per_second, &other.maximum_frames_per_second),
             standardize: first(self.standardize, &other.standardize),
+            separation: first(self.separation, &other.separation),
             both_fifths: first(self.both_fifths, &other.both_fifths),
         }
     }
@@ -148,6 +153,7 @@ impl Choices {
         put(&self.draws, &mut protocol.draws);
         put(&self.maximum_frames_per_second, &mut protocol.maximum_frames_per_second);
         put(&self.standardize, &mut protocol.standardize);
+        put(&self.separation, &mut protocol.separation);
         put(&self.both_fifths, &mut protocol.answers.scoring.both_fifths);
         if self.clip_seconds.is_some() {
             protocol.clip_seconds = self.clip_seconds;
@@ -219,6 +225,10 @@ impl Suite {
         }
         self.set.apply(&mut protocol);
         entry.set.apply(&mut protocol);
+        if task.kind.scope() == Scope::Sound && (self.set.head.is_some() || entry.set.head.is_some()) {
+            let reason = "head: stems are separated by LSTMs alone; `separation` says how many and how wide";
+            return Err(SuiteError::Choice { task: entry.task.clone(), reason: reason.to_owned() });
+        }
         protocol.check().map_err(|reason| SuiteError::Choice { task: entry.task.clone(), reason })?;
         Ok((task, protocol))
     }
@@ -264,6 +274,7 @@ mod tests {
         assert!(of("task = \"mtt\"\nkind = \"class\"").contains("`tags`"));
         assert!(of("task = \"mtt\"\nprotocol = \"marble\"").contains("marble-v1"));
         assert!(of("task = \"mtt\"\nset = { seeds = [] }").contains("seeds"));
+        assert!(of("task = \"musdb18\"\nset = { head = { kind = \"linear\" } }").contains("LSTM"));
         assert!(toml::from_str::<Suite>("modles = []").unwrap_err().to_string().contains("modles"));
     }
 }

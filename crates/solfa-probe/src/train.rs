@@ -97,9 +97,7 @@ pub fn train(
     let mut data: Vec<TensorData> =
         initial.into_iter().zip(head.shapes()).map(|(values, shape)| TensorData::new(values, shape)).collect();
     let mut order: Vec<usize> = (0..features.num_items).collect();
-    let mut learning_rate = training.learning_rate;
-    let mut best: Option<Trained> = None;
-    let (mut since_best, mut plateau_best, mut since_plateau) = (0, f64::NEG_INFINITY, 0);
+    let mut course = Course::new(training);
     for epoch in 1..=training.max_epochs.max(1) {
         order.shuffle(&mut random);
         for batch in order.chunks(training.batch_size.max(1)) {
@@ -116,7 +114,7 @@ pub fn train(
                 // The memory goes from tensor to optimizer and back: nothing is copied.
                 let mut values = leaf.inner().into_data();
                 if let Some(gradient) = gradient {
-                    let rate = learning_rate as f32;
+                    let rate = course.learning_rate() as f32;
                     optimizer.step(plain_mut(&mut values), plain(&gradient), rate, training.weight_decay as f32);
                 }
                 data.push(values);
@@ -124,42 +122,98 @@ pub fn train(
         }
         let parameters: Parameters = data.iter().map(|data| plain(data).to_vec()).collect();
         if parameters.iter().flatten().any(|value| !value.is_finite()) {
-            return best.ok_or(TrainError::Diverged { epoch, learning_rate: training.learning_rate });
+            return course.diverged(epoch);
         }
         let validation = validate(&parameters);
-        let is_better = best.as_ref().is_none_or(|best| validation > best.validation);
-        if is_better || training.keeps_last_epoch {
-            since_best = if is_better { 0 } else { since_best + 1 };
-            let score = if training.keeps_last_epoch {
-                best.map_or(validation, |best| best.validation.max(validation))
-            } else {
-                validation
-            };
-            best = Some(Trained { parameters, epoch, validation: score });
-        } else {
-            since_best += 1;
-        }
-        if since_best >= training.stop_patience {
+        if course.epoch_ended(epoch, parameters, validation) == Next::Stop {
             break;
         }
-        if let Some(plateau) = training.plateau {
-            if validation > plateau_best + RELATIVE_THRESHOLD * plateau_best.abs() || plateau_best.is_infinite() {
-                (plateau_best, since_plateau) = (validation, 0);
+    }
+    course.finish()
+}
+
+/// Whether training goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// With another epoch.
+    Epoch,
+    /// It ends.
+    Stop,
+}
+
+/// Where a training stands after each epoch: the best parameters so far, the learning rate, and how long it has been since
+/// validation rose.
+pub(crate) struct Course<'run> {
+    training: &'run Training,
+    learning_rate: f64,
+    best: Option<Trained>,
+    since_best: u32,
+    plateau_best: f64,
+    since_plateau: u32,
+}
+
+impl<'run> Course<'run> {
+    pub(crate) fn new(training: &'run Training) -> Self {
+        Self {
+            training,
+            learning_rate: training.learning_rate,
+            best: None,
+            since_best: 0,
+            plateau_best: f64::NEG_INFINITY,
+            since_plateau: 0,
+        }
+    }
+
+    /// Adam's step size for the next epoch.
+    pub(crate) fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    /// Takes an epoch's parameters and their validation score.
+    pub(crate) fn epoch_ended(&mut self, epoch: u32, parameters: Parameters, validation: f64) -> Next {
+        let is_better = self.best.as_ref().is_none_or(|best| validation > best.validation);
+        if is_better || self.training.keeps_last_epoch {
+            self.since_best = if is_better { 0 } else { self.since_best + 1 };
+            let score = match &self.best {
+                Some(best) if self.training.keeps_last_epoch => best.validation.max(validation),
+                _ => validation,
+            };
+            self.best = Some(Trained { parameters, epoch, validation: score });
+        } else {
+            self.since_best += 1;
+        }
+        if self.since_best >= self.training.stop_patience {
+            return Next::Stop;
+        }
+        if let Some(plateau) = self.training.plateau {
+            let enough = self.plateau_best + RELATIVE_THRESHOLD * self.plateau_best.abs();
+            if validation > enough || self.plateau_best.is_infinite() {
+                (self.plateau_best, self.since_plateau) = (validation, 0);
             } else {
-                since_plateau += 1;
-                if since_plateau > plateau.patience {
-                    learning_rate *= plateau.factor;
-                    since_plateau = 0;
+                self.since_plateau += 1;
+                if self.since_plateau > plateau.patience {
+                    self.learning_rate *= plateau.factor;
+                    self.since_plateau = 0;
                 }
             }
         }
+        Next::Epoch
     }
-    best.ok_or(TrainError::Empty)
+
+    /// What is left of a training whose parameters are no longer finite: its best epoch.
+    pub(crate) fn diverged(self, epoch: u32) -> Result<Trained, TrainError> {
+        self.best.ok_or(TrainError::Diverged { epoch, learning_rate: self.training.learning_rate })
+    }
+
+    /// What was best.
+    pub(crate) fn finish(self) -> Result<Trained, TrainError> {
+        self.best.ok_or(TrainError::Empty)
+    }
 }
 
 /// The numbers of a tensor's memory.
 #[allow(clippy::expect_used, reason = "every tensor here is made of f32 on the processor")]
-fn plain(data: &TensorData) -> &[f32] {
+pub(crate) fn plain(data: &TensorData) -> &[f32] {
     data.as_slice().expect("numbers in single precision")
 }
 
@@ -172,8 +226,8 @@ fn plain_mut(data: &mut TensorData) -> &mut [f32] {
 /// A score counts as better for the learning rate when it is better by this share.
 const RELATIVE_THRESHOLD: f64 = 1e-4;
 
-/// What hidden units are multiplied by: 0, or what keeps their mean.
-fn dropout_factors(count: usize, share: f32, random: &mut ChaCha8Rng) -> Vec<f32> {
+/// What hidden units are multiplied by in training: 0, or what keeps their mean.
+pub(crate) fn dropout_factors(count: usize, share: f32, random: &mut ChaCha8Rng) -> Vec<f32> {
     let threshold = (share * f32::from(u16::MAX)) as u16;
     let kept = 1.0 / (1.0 - share);
     (0..count).map(|_| if random.random::<u16>() < threshold { 0.0 } else { kept }).collect()
@@ -222,8 +276,9 @@ pub fn class_means(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::head::{HeadKind, LayerPolicy};
+    use crate::head::HeadKind;
     use crate::items::LayerFeatures;
+    use crate::mix::LayerPolicy;
 
     fn training() -> Training {
         Training {

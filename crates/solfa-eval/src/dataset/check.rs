@@ -76,7 +76,7 @@ pub fn check(
             }
             known
         };
-        for stem in stems(record) {
+        for (_, stem) in record.stems() {
             find(stem);
         }
         of_row.push(find(&record.audio_path));
@@ -111,17 +111,6 @@ pub fn check(
         notes: notes(&classes),
         classes,
     }
-}
-
-/// Recordings that a label names.
-fn stems(record: &Record) -> impl Iterator<Item = &str> {
-    record
-        .label
-        .get("stems")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flat_map(|stems| stems.values())
-        .filter_map(Value::as_str)
 }
 
 /// What a row says of its recording and the header says otherwise.

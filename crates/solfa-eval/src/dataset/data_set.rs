@@ -199,6 +199,25 @@ impl DataSet {
         self.find(path, self.places.get(index)?.source, audio_root)
     }
 
+    /// Names and files of the stems that the row with number `index` lists.
+    ///
+    /// # Errors
+    /// [`DataSetError::MissingAudio`] with the stems that are not there.
+    pub fn stem_paths(&self, index: usize, audio_root: Option<&Path>) -> Result<Vec<(String, PathBuf)>, DataSetError> {
+        let (mut stems, mut missing) = (Vec::new(), Vec::new());
+        for (name, path) in self.records[index].stems() {
+            match self.find_audio(index, path, audio_root) {
+                Some(found) => stems.push((name.to_owned(), found)),
+                None => missing.push(path.to_owned()),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(stems);
+        }
+        let total = self.records[index].stems().count();
+        Err(DataSetError::MissingAudio { name: self.name.clone(), total, missing })
+    }
+
     fn find(&self, path: &str, source: usize, audio_root: Option<&Path>) -> Option<PathBuf> {
         let own_folder = self.sources[source].parent().unwrap_or(Path::new(""));
         let candidates = match audio_root {

@@ -68,6 +68,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// Names of the stems that the label lists, for separation, with their paths as the row has them.
+    pub fn stems(&self) -> impl Iterator<Item = (&str, &str)> {
+        let stems = self.label.get("stems").and_then(Value::as_object);
+        stems.into_iter().flatten().filter_map(|(name, path)| Some((name.as_str(), path.as_str()?)))
+    }
+
     /// The stretch of the recording at `audio_path` that the row is about, as start and end in seconds; `None` for the
     /// whole recording.
     ///

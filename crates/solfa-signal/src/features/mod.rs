@@ -18,6 +18,7 @@
 mod chroma;
 mod cqt;
 mod error;
+mod masking;
 mod mel;
 mod mfcc;
 mod octaves;
@@ -30,6 +31,7 @@ use serde::Serialize;
 pub use chroma::{Chroma, ChromaConfig};
 pub use cqt::{Cqt, CqtConfig};
 pub use error::FeatureError;
+pub use masking::SpectralMask;
 pub use mel::{Compression, MelConfig, MelScale, MelSpectrogram};
 pub use mfcc::{Mfcc, MfccConfig};
 pub use stft::{Padding, Spectrum, Stft, StftConfig};

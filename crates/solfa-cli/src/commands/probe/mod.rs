@@ -11,7 +11,7 @@ use anyhow::Context;
 use solfa_eval::cache::{CacheDtype, CacheKey, FeatureCache, Kept};
 use solfa_eval::dataset::{DataSet, ReadOptions, Split};
 use solfa_eval::results::ResultFolder;
-use solfa_eval::task::{Scope, Task};
+use solfa_eval::task::{Scope, Task, TaskKind};
 use solfa_probe::compare::compare_encoders;
 use solfa_probe::features::CachedFeatures;
 use solfa_probe::problem::{Problem, Row};
@@ -42,7 +42,7 @@ impl Entry {
     /// What the cache keeps of a recording for this task.
     fn kept(&self) -> Kept {
         match self.problem.task.kind.scope() {
-            Scope::Frame => Kept::Frames { maximum_per_second: self.protocol.maximum_frames_per_second },
+            Scope::Frame | Scope::Sound => Kept::Frames { maximum_per_second: self.protocol.maximum_frames_per_second },
             _ => Kept::ClipMeans { clip_seconds: self.clip_seconds(), minimum_share: self.protocol.minimum_share },
         }
     }
@@ -56,10 +56,6 @@ pub(crate) fn run(arguments: &ProbeArguments) -> anyhow::Result<Outcome> {
     let resolved = suite.resolve().map_err(|error| UsageError(error.to_string()))?;
     let mut entries = Vec::with_capacity(resolved.len());
     for ((task, protocol), entry) in resolved.into_iter().zip(&suite.tasks) {
-        if task.kind.scope() == Scope::Sound {
-            let reason = format!("task `{}`: there is no head for {} yet", task.name, task.kind.name());
-            return Err(UsageError(reason).into());
-        }
         // Without training, only what is scored has to be there.
         let is_trained = !arguments.zero_shot && task.kind.scope() != Scope::Pairs;
         let needed = if is_trained { &Split::ALL[..] } else { &[Split::Test] };
@@ -208,13 +204,18 @@ fn problem(task: &Task, data: &Path, audio_root: Option<&Path>, needed: &[Split]
     let options = ReadOptions { required: needed.to_vec(), ..ReadOptions::default() };
     let data_set = DataSet::read_with(data, &options)?;
     let paths = data_set.audio_paths(audio_root)?;
-    let rows = data_set.records().iter().zip(paths).enumerate().map(|(index, (record, path))| Row {
-        record: record.clone(),
-        split: record.split.unwrap_or(Split::Train),
-        path,
-        place: data_set.place(index),
-        segment: record.segment(),
-    });
-    let rows = rows.filter(|row| needed.contains(&row.split)).collect();
+    let mut rows = Vec::new();
+    for (index, (record, path)) in data_set.records().iter().zip(paths).enumerate() {
+        let split = record.split.unwrap_or(Split::Train);
+        if !needed.contains(&split) {
+            continue;
+        }
+        let stems = match task.kind {
+            TaskKind::Separation => data_set.stem_paths(index, audio_root)?,
+            _ => Vec::new(),
+        };
+        let (place, segment) = (data_set.place(index), record.segment());
+        rows.push(Row { record: record.clone(), split, path, place, segment, stems });
+    }
     Ok(Problem::new(task, data_set.name(), data_set.sha256(), rows, needed)?)
 }
