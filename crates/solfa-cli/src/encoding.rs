@@ -42,8 +42,10 @@ impl Encoding {
     /// Windows as long as clips, so that each clip is encoded alone; shorter where the encoder takes no longer ones.
     pub(crate) fn plan(&self, clip_seconds: f64) -> Result<WindowPlan, UsageError> {
         let spec = self.named.encoder.spec();
-        let longest =
-            spec.maximum_samples.map_or(f64::INFINITY, |samples| samples as f64 / f64::from(spec.sample_rate));
+        // Windows are rounded to whole frames, and must not be rounded up here.
+        let whole_frames = |samples: usize| samples / spec.grid_samples() * spec.grid_samples();
+        let seconds = |samples: usize| whole_frames(samples) as f64 / f64::from(spec.sample_rate);
+        let longest = spec.maximum_samples.map_or(f64::INFINITY, seconds);
         let window = match spec.clip_samples {
             Some(_) => WindowLength::Default,
             None => WindowLength::Seconds(clip_seconds.min(longest)),

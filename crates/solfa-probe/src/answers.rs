@@ -47,7 +47,7 @@ pub enum Aggregation {
 }
 
 /// Choices that a protocol makes about answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AnswerRules {
     /// How items of a track are put together.
@@ -56,6 +56,11 @@ pub struct AnswerRules {
     pub marble_chords: bool,
     /// Downbeats decoded in the range of beats (55 to 215 a minute), as MARBLE v2 does, and not in that of bars.
     pub downbeats_as_beats: bool,
+    /// Beats rounded to the items' rate before they are scored, as MARBLE does: [`PredictionRules::beat_frames_per_second`].
+    pub beats_on_frames: bool,
+    /// Length in seconds of the clips that beats are decoded in, each on its own, as MARBLE v2 does; `None` decodes a track
+    /// at once.
+    pub beat_clip_seconds: Option<f64>,
     /// Validation scores clips and not tracks, as MARBLE v2 does for answers about whole tracks.
     pub validates_clips: bool,
     /// How predictions are scored.
@@ -87,8 +92,11 @@ pub enum AnswerError {
 }
 
 impl Answers {
-    /// The answers to a problem. Numbers are scaled by the labels of its training split.
-    pub fn new(problem: &Problem, rules: AnswerRules) -> Self {
+    /// The answers to a problem, of items at a rate. Numbers are scaled by the labels of its training split.
+    pub fn new(problem: &Problem, mut rules: AnswerRules, items_per_second: f64) -> Self {
+        if rules.beats_on_frames {
+            rules.scoring.beat_frames_per_second = Some(items_per_second);
+        }
         let mut scale = Vec::new();
         if problem.task.kind == TaskKind::Numbers {
             let labels: Vec<&Vec<f64>> = problem
@@ -263,9 +271,13 @@ impl Answers {
                 Prediction::Numbers(vec![tempo_bins()[argmax(&scores)]])
             }
             TaskKind::Beats => {
-                let beat = beats(TempoRange::BEATS, &column(0), rate)?;
+                let beats = |tempi, activation: &[f32]| match self.rules.beat_clip_seconds {
+                    Some(seconds) => beats_of_clips(tempi, activation, rate, seconds),
+                    None => beats(tempi, activation, rate),
+                };
+                let beat = beats(TempoRange::BEATS, &column(0))?;
                 let bars = if self.rules.downbeats_as_beats { TempoRange::BEATS } else { TempoRange::DOWNBEATS };
-                let downbeat = beats(bars, &column(1), rate)?;
+                let downbeat = beats(bars, &column(1))?;
                 let tempo = tempo_of(&beat);
                 Prediction::Beats(BeatTimes { beat, downbeat, tempo })
             }
@@ -408,6 +420,22 @@ fn tempo_of(beats: &[f64]) -> Option<f64> {
 fn beats(tempi: TempoRange, activation: &[f32], rate: f64) -> Result<Vec<f64>, DecodeError> {
     let times = BeatNetwork::new(rate, tempi)?.decode(activation)?;
     Ok(times.into_iter().map(|time| time + 0.5 / rate).collect())
+}
+
+/// Beats of one clip after the other, each decoded as if there were no other.
+fn beats_of_clips(
+    tempi: TempoRange,
+    activation: &[f32],
+    rate: f64,
+    clip_seconds: f64,
+) -> Result<Vec<f64>, DecodeError> {
+    let length = ((clip_seconds * rate).round() as usize).max(1);
+    let mut times = Vec::new();
+    for (number, clip) in activation.chunks(length).enumerate() {
+        let start = (number * length) as f64 / rate;
+        times.extend(beats(tempi, clip, rate)?.into_iter().map(|time| start + time));
+    }
+    Ok(times)
 }
 
 /// Stretches of one class, after smoothing over time.

@@ -14,8 +14,7 @@
 //! a43992899/MARBLE at 938c03a. Deviations, all towards what their papers say: the best epoch is restored (v2 tests the last
 //! one), validation scores tracks (v2 scores clips for some tasks), downbeats have their own range of tempi (v2 uses that of
 //! beats), chords that are neither major nor minor are left out (v2 takes `X` for silence), at least three seeds (both have
-//! one). [`Protocol::faithful`] takes them back, except for clips in validation and frames in beats, which a cache does not
-//! have.
+//! one). [`Protocol::faithful`] takes them back.
 
 use serde::{Deserialize, Serialize};
 use solfa_eval::task::{Scope, Task, TaskKind};
@@ -39,6 +38,18 @@ pub enum LayerPlan {
     Reduced,
     /// A head for each of these layers.
     Numbers(Vec<usize>),
+}
+
+/// What stands for a clip in answers about whole tracks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClipVector {
+    /// The mean of its frames.
+    #[default]
+    #[serde(rename = "mean")]
+    Mean,
+    /// The class token, of an encoder that has one.
+    #[serde(rename = "cls")]
+    ClassToken,
 }
 
 /// Every choice of a probe.
@@ -71,6 +82,8 @@ pub struct Protocol {
     pub standardize: bool,
     /// Length of clips in seconds; `None` for the task's own.
     pub clip_seconds: Option<f64>,
+    /// What stands for a clip in answers about whole tracks.
+    pub clip_vector: ClipVector,
     /// The last clip of a recording counts when it is at least this share of a clip, or the only one.
     pub minimum_share: f64,
     /// Frames per second at most, for tasks that say something of every frame.
@@ -123,6 +136,7 @@ impl Protocol {
             plateau: Some(Plateau { factor: 0.5, patience: 6 }),
             standardize: true,
             clip_seconds: None,
+            clip_vector: ClipVector::Mean,
             minimum_share: 0.5,
             maximum_frames_per_second: 25.0,
             label_fractions: vec![1.0],
@@ -200,17 +214,23 @@ impl Protocol {
         }
     }
 
-    /// The protocol with the published code's own choices where they are faults: one seed (1234), and for v2 the last epoch
-    /// in the place of the best, MARBLE's chord labels, downbeats in the range of beats; in both, beats of all tracks pooled.
+    /// The protocol with the published code's own choices where they are faults: one seed (1234) and beats of all tracks
+    /// pooled and rounded to frames; for v2 also the last epoch in the place of the best, validation on clips, MARBLE's chord
+    /// labels, beats decoded in clips of 10 s, and downbeats in the range of beats.
     #[must_use]
     pub fn faithful(mut self) -> Self {
+        /// MARBLE v2's clips for beats.
+        const BEAT_CLIP_SECONDS: f64 = 10.0;
         let is_v2 = self.name == "marble-v2";
         self.name += "-faithful";
         self.seeds = vec![1234];
-        self.answers.scoring.pooled_beats = true;
         self.keeps_last_epoch = is_v2;
+        self.answers.scoring.pooled_beats = true;
+        self.answers.beats_on_frames = true;
+        self.answers.validates_clips = is_v2;
         self.answers.marble_chords = is_v2;
         self.answers.downbeats_as_beats = is_v2;
+        self.answers.beat_clip_seconds = is_v2.then_some(BEAT_CLIP_SECONDS);
         self
     }
 

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use solfa_eval::task::{Scope, Task, TaskKind};
 
 use crate::head::HeadKind;
-use crate::protocol::{LayerPlan, PROTOCOLS, Protocol};
+use crate::protocol::{ClipVector, LayerPlan, PROTOCOLS, Protocol};
 use crate::separation::SeparationSettings;
 
 /// Tasks, encoders, and how heads are trained.
@@ -98,6 +98,9 @@ pub struct Choices {
     /// [`Protocol::clip_seconds`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_seconds: Option<f64>,
+    /// [`Protocol::clip_vector`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_vector: Option<ClipVector>,
     /// [`Protocol::maximum_frames_per_second`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maximum_frames_per_second: Option<f64>,
@@ -129,6 +132,7 @@ impl Choices {
             label_fractions: first(self.label_fractions, &other.label_fractions),
             draws: first(self.draws, &other.draws),
             clip_seconds: first(self.clip_seconds, &other.clip_seconds),
+            clip_vector: first(self.clip_vector, &other.clip_vector),
             maximum_frames_per_second: first(self.maximum_frames_per_second, &other.maximum_frames_per_second),
             standardize: first(self.standardize, &other.standardize),
             separation: first(self.separation, &other.separation),
@@ -151,6 +155,7 @@ impl Choices {
         put(&self.stop_patience, &mut protocol.stop_patience);
         put(&self.label_fractions, &mut protocol.label_fractions);
         put(&self.draws, &mut protocol.draws);
+        put(&self.clip_vector, &mut protocol.clip_vector);
         put(&self.maximum_frames_per_second, &mut protocol.maximum_frames_per_second);
         put(&self.standardize, &mut protocol.standardize);
         put(&self.separation, &mut protocol.separation);
@@ -229,6 +234,14 @@ impl Suite {
             let reason = "head: stems are separated by LSTMs alone; `separation` says how many and how wide";
             return Err(SuiteError::Choice { task: entry.task.clone(), reason: reason.to_owned() });
         }
+        if protocol.clip_vector == ClipVector::ClassToken {
+            if task.kind.scope() != Scope::Track {
+                let reason = "clip_vector: class tokens say nothing of single frames: take `mean`";
+                return Err(SuiteError::Choice { task: entry.task.clone(), reason: reason.to_owned() });
+            }
+            // Rows of the same protocol on means are something else.
+            protocol.name += "-cls";
+        }
         protocol.check().map_err(|reason| SuiteError::Choice { task: entry.task.clone(), reason })?;
         Ok((task, protocol))
     }
@@ -274,6 +287,7 @@ mod tests {
         assert!(of("task = \"mtt\"\nkind = \"class\"").contains("`tags`"));
         assert!(of("task = \"mtt\"\nprotocol = \"marble\"").contains("marble-v1"));
         assert!(of("task = \"mtt\"\nset = { seeds = [] }").contains("seeds"));
+        assert!(of("task = \"chords\"\nset = { clip_vector = \"cls\" }").contains("single frames"));
         assert!(of("task = \"musdb18\"\nset = { head = { kind = \"linear\" } }").contains("LSTM"));
         assert!(toml::from_str::<Suite>("modles = []").unwrap_err().to_string().contains("modles"));
     }

@@ -40,6 +40,10 @@ pub(crate) struct LayersArguments {
     #[arg(long = "track", value_name = "FILE")]
     pub(crate) tracks: Vec<PathBuf>,
 
+    /// Where in those recordings the 30 seconds begin that are shown, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, requires = "tracks", allow_negative_numbers = true)]
+    pub(crate) start: f64,
+
     /// Data sets that may say something of those recordings: beats, onsets, chords, structure; may be given several times
     #[arg(long = "labels", value_name = "FILE.jsonl", requires = "tracks")]
     pub(crate) labels: Vec<PathBuf>,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use solfa_eval::task::TaskKind;
 use solfa_probe::head::HeadKind;
-use solfa_probe::protocol::{LayerPlan, PROTOCOLS};
+use solfa_probe::protocol::{ClipVector, LayerPlan, PROTOCOLS};
 use solfa_signal::encoder::LayerChoice;
 
 use super::EncodingArguments;
@@ -107,6 +107,10 @@ pub(crate) struct ProbeArguments {
     #[arg(long, value_name = "SECONDS")]
     pub(crate) clip: Option<f64>,
 
+    /// What stands for a clip in answers about whole tracks [default: mean]
+    #[arg(long, value_enum, conflicts_with = "zero_shot")]
+    pub(crate) pool: Option<ClipVectorName>,
+
     /// Frames per second at most, for tasks about every frame [default: 25; 75 for marble-v1]
     #[arg(long, value_name = "RATE")]
     pub(crate) frame_rate: Option<f64>,
@@ -169,6 +173,25 @@ fn parse_layers(text: &str) -> Result<LayerPlans, String> {
         plans.push(LayerPlan::Numbers(numbers));
     }
     Ok(LayerPlans(plans))
+}
+
+/// [`ClipVector`] by the names that it has on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ClipVectorName {
+    /// The mean of its frames
+    Mean,
+    /// The class token, of a model that has one (ViT-1D)
+    #[value(name = "cls")]
+    ClassToken,
+}
+
+impl From<ClipVectorName> for ClipVector {
+    fn from(name: ClipVectorName) -> Self {
+        match name {
+            ClipVectorName::Mean => Self::Mean,
+            ClipVectorName::ClassToken => Self::ClassToken,
+        }
+    }
 }
 
 /// [`HeadKind`] by the names that it has on the command line.

@@ -72,6 +72,21 @@ fn every_layer_of_every_model_is_probed_from_one_pass() {
 }
 
 #[test]
+fn class_tokens_can_stand_for_clips() {
+    let place = workplace();
+    let probe = |model: &str| {
+        format!("probe --task pitch --kind class --data pitch.jsonl --model {model} {QUICK} --pool cls --json")
+    };
+    let output = place.solfa(&probe(fixture("golden/vit1d-learned").to_str().unwrap())).assert().success();
+    let lines = json_lines(&output.get_output().stdout);
+    assert!(!lines.is_empty() && lines.iter().all(|line| line["value"].is_f64()), "{lines:?}");
+    let (rows, _) = results(&place).rows().unwrap();
+    assert!(rows.iter().all(|row| row.protocol == "linear-cls"), "{:?}", rows[0]);
+    let output = place.solfa(&probe("mel")).assert().code(2);
+    assert!(String::from_utf8_lossy(&output.get_output().stderr).contains("no class token"));
+}
+
+#[test]
 fn predictions_give_every_number_again() {
     let place = workplace();
     place.solfa(&format!("probe --task pitch --kind class --data pitch.jsonl --model mel {QUICK}")).assert().success();
@@ -175,7 +190,7 @@ fn what_is_wrong_is_named() {
         ("probe --task pitch --kind class --data pitch.jsonl", "--model"),
         ("probe --task pitch --kind class --data pitch.jsonl --model mel --layers best", "best"),
         ("probe --task pitch --kind class --data pitch.jsonl --model untrained:wavenet", "wavenet"),
-        ("probe --task musdb18 --data pitch.jsonl --model mel", "musdb18"),
+        ("probe --task chords --data pitch.jsonl --model mel --pool cls", "single frames"),
         ("probe --task pitch --kind class --data pitch.jsonl --model mel --label-fractions 2", "label_fractions"),
         ("layers --model mel", "INPUT"),
         ("layers sounds --model mel --frames 0", "--frames"),
@@ -184,6 +199,9 @@ fn what_is_wrong_is_named() {
         let told = String::from_utf8_lossy(&failed.get_output().stderr).into_owned();
         assert!(told.contains(expected), "{arguments}: {told}");
     }
+    let failed = place.solfa("probe --task musdb18 --data pitch.jsonl --model mel").assert().code(1);
+    let told = String::from_utf8_lossy(&failed.get_output().stderr).into_owned();
+    assert!(told.contains("line 1") && told.contains("stems"), "{told}");
     // A recording that cannot be decoded is left out, and the rest goes on.
     place.write("sounds/5.wav", "RIFF");
     let failed = place
@@ -225,5 +243,18 @@ fn layers_are_compared_and_a_track_is_looked_into() {
     assert_eq!(view["labels"][0]["name"], "onsets");
     assert_eq!(view["encoders"][0]["layers"].as_array().unwrap().len(), 3);
     assert!(view["encoders"][0]["layers"][1]["salience"][0]["salience"]["p_value"].is_number());
+    let maps = view["encoders"][0]["layers"][1]["attention_maps"].as_array().unwrap();
+    assert_eq!((maps.len(), &maps[0]["rows"]), (4, &maps[0]["columns"]), "a square for each head");
     place.solfa("report results --output page.html").assert().success();
+    let page = String::from_utf8(place.read("page.html")).unwrap();
+    assert!(page.contains("layer 1: 4 heads") && page.contains("attention, mean over heads"), "maps are shown");
+
+    let later =
+        format!("layers --model {model} --track music/3.wav --labels labels.jsonl --cache cache --start 0.25 --json");
+    place.solfa(&later).assert().success();
+    let view: Value = serde_json::from_slice(&place.read("results/tracks/3--from-0.25-s.json")).unwrap();
+    assert_eq!(view["labels"][0]["labels"][0]["start"], 0.25, "{}", view["labels"]);
+    assert_eq!(view["seconds"], 0.75);
+    let output = place.solfa(&later.replace("0.25", "2")).assert().code(2);
+    assert!(String::from_utf8_lossy(&output.get_output().stderr).contains("1.0 s long"));
 }

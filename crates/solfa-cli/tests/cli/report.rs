@@ -83,7 +83,7 @@ fn track() -> TrackView {
         layer,
         self_similarity: Some(QuantizedMatrix::new(&picture, 8, 8).unwrap()),
         attention: Some(QuantizedMatrix::new(&picture, 2, 32).unwrap()),
-        attention_map: Some(QuantizedMatrix::new(&picture, 8, 8).unwrap()),
+        attention_maps: vec![QuantizedMatrix::new(&picture, 8, 8).unwrap(); 3],
         salience: vec![SalienceSummary {
             events: "onsets".into(),
             salience: salience::salience(&[0.5, 1.0], &[0.5, 1.5], 2.0, &salience::SalienceSettings::default())

@@ -39,7 +39,10 @@ pub enum Kept {
         minimum_share: f64,
     },
     /// The class token of each window that the encoder saw.
-    ClassTokens,
+    ClassTokens {
+        /// Time from one window to the next in seconds.
+        hop_seconds: f64,
+    },
     /// Frames, or means of as many neighbours as bring them to at most this rate.
     Frames {
         /// Frames per second at most.
@@ -74,7 +77,7 @@ impl CacheKey {
     pub fn id(&self) -> String {
         let kept = match self.kept {
             Kept::ClipMeans { clip_seconds, minimum_share } => format!("clip means {clip_seconds} {minimum_share}"),
-            Kept::ClassTokens => "class tokens".to_owned(),
+            Kept::ClassTokens { hop_seconds } => format!("class tokens {hop_seconds}"),
             Kept::Frames { maximum_per_second } => format!("frames {maximum_per_second}"),
         };
         let text = format!("solfa cache 1\nspace={}\nkept={kept}\ndtype={:?}\n", self.space.space_id(), self.dtype);
@@ -162,6 +165,7 @@ mod tests {
         sink
     }
 
+    const CLASS_TOKENS: Kept = Kept::ClassTokens { hop_seconds: 2.0 };
     const CLIPS: Kept = Kept::ClipMeans { clip_seconds: 1.0, minimum_share: 0.5 };
 
     #[test]
@@ -200,12 +204,13 @@ mod tests {
 
     #[test]
     fn class_tokens_are_kept_one_a_window() {
-        let mut sink = CacheSink::new(&layers(), Kept::ClassTokens);
+        let mut sink = CacheSink::new(&layers(), CLASS_TOKENS);
         sink.push(0, &[1.0, 1.0]).unwrap();
         sink.push_class_token(0, &[7.0, 8.0]).unwrap();
         sink.push_class_token(5, &[9.0]).unwrap();
         let layers = sink.finish();
         assert_eq!((layers[0].values.as_slice(), layers[1].values.as_slice()), (&[7.0, 8.0][..], &[9.0][..]));
+        assert_eq!((layers[0].items_per_second, layers[1].items_per_second), (0.5, 0.5));
     }
 
     #[test]
@@ -240,7 +245,7 @@ mod tests {
 
     #[test]
     fn whatever_changes_numbers_changes_the_folder() {
-        let kept = [CLIPS, Kept::ClassTokens, Kept::Frames { maximum_per_second: 25.0 }];
+        let kept = [CLIPS, CLASS_TOKENS, Kept::Frames { maximum_per_second: 25.0 }];
         let mut ids: Vec<String> = kept.iter().map(|kept| key(*kept, CacheDtype::F32).id()).collect();
         ids.push(key(CLIPS, CacheDtype::F16).id());
         let mut other = key(CLIPS, CacheDtype::F32);

@@ -49,14 +49,18 @@ impl CacheSink {
             let rate = layer.frames_per_second;
             let frames_per_item = match kept {
                 Kept::ClipMeans { clip_seconds, .. } => (rate * clip_seconds).max(1.0),
-                Kept::ClassTokens => 1.0,
+                Kept::ClassTokens { .. } => 1.0,
                 Kept::Frames { maximum_per_second } => (rate / maximum_per_second - 1e-9).ceil().max(1.0),
+            };
+            let items_per_second = match kept {
+                Kept::ClassTokens { hop_seconds } => 1.0 / hop_seconds,
+                _ => rate / frames_per_item,
             };
             SinkLayer {
                 number: layer.layer,
                 dim: layer.dim,
                 frames_per_item,
-                items_per_second: rate / frames_per_item,
+                items_per_second,
                 num_frames: 0,
                 sum: vec![0.0; layer.dim],
                 count: 0,
@@ -75,7 +79,7 @@ impl CacheSink {
     pub(super) fn finish(self) -> Vec<KeptLayer> {
         let minimum_share = match self.kept {
             Kept::ClipMeans { minimum_share, .. } => minimum_share,
-            Kept::ClassTokens | Kept::Frames { .. } => 0.0,
+            Kept::ClassTokens { .. } | Kept::Frames { .. } => 0.0,
         };
         let finish = |mut layer: SinkLayer| {
             let is_long_enough = layer.count as f64 >= minimum_share * layer.frames_per_item;
@@ -119,14 +123,14 @@ impl SinkLayer {
 
 impl FrameSink for CacheSink {
     fn push(&mut self, layer: usize, frames: &[f32]) -> io::Result<()> {
-        if self.kept != Kept::ClassTokens {
+        if !matches!(self.kept, Kept::ClassTokens { .. }) {
             self.layer(layer)?.push(frames);
         }
         Ok(())
     }
 
     fn push_class_token(&mut self, layer: usize, class_token: &[f32]) -> io::Result<()> {
-        if self.kept == Kept::ClassTokens {
+        if matches!(self.kept, Kept::ClassTokens { .. }) {
             self.layer(layer)?.push(class_token);
         }
         Ok(())

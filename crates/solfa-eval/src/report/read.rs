@@ -191,8 +191,8 @@ fn check_track(track: &TrackView) -> Result<(), String> {
     same_number("maxima of the envelope", track.envelope.minimum.len(), track.envelope.maximum.len())?;
     for encoder in &track.encoders {
         for layer in &encoder.layers {
-            let matrices = [&layer.self_similarity, &layer.attention, &layer.attention_map];
-            for matrix in matrices.into_iter().flatten() {
+            let single = [&layer.self_similarity, &layer.attention];
+            for matrix in single.into_iter().flatten().chain(&layer.attention_maps) {
                 if matrix.bytes().is_none() {
                     let (name, layer) = (&encoder.encoder, layer.layer);
                     let (rows, columns) = (matrix.rows, matrix.columns);

@@ -44,7 +44,7 @@ pub use error::SimilarityError;
 pub use matrix::Matrix;
 pub use moments::CrossMoments;
 pub use pwcca::ProjectionWeighted;
-pub use salience::{attention_received, attention_received_per_head};
+pub use salience::{attention_received, attention_received_per_head, pooled_attention_maps};
 pub use self_similarity::{Centring, SelfSimilarity};
 pub use svcca::svcca;
 pub use track::{

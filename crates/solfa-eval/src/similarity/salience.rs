@@ -53,6 +53,37 @@ pub fn attention_received_per_head(
     Ok(map.chunks_exact(queries * keys).map(of_head).collect())
 }
 
+/// The attention map of each head with its queries and keys brought together to at most `moments` equal stretches of time:
+/// what a query of a stretch gives to all keys of another, on average, so that rows sum to 1 as they did before.
+///
+/// # Errors
+///
+/// As [`attention_received`].
+pub fn pooled_attention_maps(
+    map: &[f32],
+    heads: usize,
+    frames: usize,
+    moments: usize,
+) -> Result<Vec<Vec<f32>>, SimilarityError> {
+    attention_received_per_head(map, heads, frames, frames)?;
+    let moments = moments.clamp(1, frames);
+    let stretch = |frame: usize| frame * moments / frames;
+    let mut sizes = vec![0_u32; moments];
+    (0..frames).for_each(|frame| sizes[stretch(frame)] += 1);
+    let of_head = |head: &[f32]| {
+        let mut pooled = vec![0.0_f64; moments * moments];
+        for (query, row) in head.chunks_exact(frames).enumerate() {
+            let into = &mut pooled[stretch(query) * moments..][..moments];
+            for (key, &value) in row.iter().enumerate() {
+                into[stretch(key)] += f64::from(value);
+            }
+        }
+        let size = |place: usize| f64::from(sizes[place / moments]);
+        pooled.iter().enumerate().map(|(place, sum)| (sum / size(place)) as f32).collect()
+    };
+    Ok(map.chunks_exact(frames * frames).map(of_head).collect())
+}
+
 /// Which frames count as peaks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PeakPicking {
@@ -223,6 +254,20 @@ pub fn salience(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pooled_maps_keep_the_sums_of_rows() {
+        // Two heads of three frames, rows of which sum to 1.
+        let map = [
+            1.0, 0.0, 0.0, 0.5, 0.25, 0.25, 0.0, 0.0, 1.0, //
+            0.2, 0.3, 0.5, 0.2, 0.3, 0.5, 0.2, 0.3, 0.5,
+        ];
+        let pooled = pooled_attention_maps(&map, 2, 3, 2).unwrap();
+        assert_eq!(pooled[0], [0.875, 0.125, 0.0, 1.0], "the first two frames are one stretch");
+        assert_eq!(pooled[1], [0.5, 0.5, 0.5, 0.5]);
+        assert_eq!(pooled_attention_maps(&map, 2, 3, 64).unwrap()[0], map[..9]);
+        assert!(pooled_attention_maps(&map, 3, 3, 2).is_err());
+    }
 
     #[test]
     fn what_frames_receive_is_worked_by_hand() {

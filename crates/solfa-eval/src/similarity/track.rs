@@ -117,9 +117,9 @@ pub struct TrackLayer {
     /// The attention that frames receive, `[1, frames]`, or `[heads, frames]`: one row for each head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attention: Option<QuantizedMatrix>,
-    /// A whole attention map, `[queries, keys]`, mean over heads and pooled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attention_map: Option<QuantizedMatrix>,
+    /// The attention map of each head, `[queries, keys]`, pooled over time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attention_maps: Vec<QuantizedMatrix>,
     /// How well peaks of attention mark events, for some kinds of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub salience: Vec<SalienceSummary>,
@@ -173,6 +173,12 @@ impl QuantizedMatrix {
         let bytes = decode_base64(&self.steps)?;
         (self.rows.checked_mul(self.columns) == Some(bytes.len()) && !bytes.is_empty()).then_some(bytes)
     }
+
+    /// The values that the steps stand for; `None` as for [`bytes`](Self::bytes).
+    pub fn values(&self) -> Option<Vec<f32>> {
+        let value = |step: u8| (self.low + (self.high - self.low) * f64::from(step) / 255.0) as f32;
+        Some(self.bytes()?.into_iter().map(value).collect())
+    }
 }
 
 impl TryFrom<&SelfSimilarity> for QuantizedMatrix {
@@ -191,10 +197,8 @@ mod tests {
     fn matrices_keep_their_values_to_half_a_step() {
         let values = [-1.0, 0.0, 0.25, 1.0, 0.5, -0.3];
         let matrix = QuantizedMatrix::new(&values, 2, 3).unwrap();
-        let back = matrix.bytes().unwrap();
-        for (&value, step) in values.iter().zip(back) {
-            let read = matrix.low + (matrix.high - matrix.low) * f64::from(step) / 255.0;
-            assert!((read - f64::from(value)).abs() <= 0.5 * 2.0 / 255.0 + 1e-9);
+        for (value, read) in values.iter().zip(matrix.values().unwrap()) {
+            assert!((read - value).abs() <= 0.5 * 2.0 / 255.0 + 1e-6);
         }
         assert_eq!(QuantizedMatrix::new(&[3.0; 4], 2, 2).unwrap().bytes().unwrap(), [0; 4]);
         assert!(QuantizedMatrix::new(&values, 2, 2).is_err());

@@ -571,7 +571,12 @@ fn beats(kind: TaskKind, tracks: &[ScoredTrack], rules: PredictionRules) -> Resu
                 (&mut downbeats, &reference.downbeat, &estimate.downbeat),
             ] {
                 let mut count = PooledFMeasure::default();
-                count.add(reference, estimate, BEAT_WINDOW_SECONDS)?;
+                match rules.beat_frames_per_second {
+                    Some(rate) => {
+                        count.add(&on_frames(reference, rate), &on_frames(estimate, rate), BEAT_WINDOW_SECONDS)?
+                    }
+                    None => count.add(reference, estimate, BEAT_WINDOW_SECONDS)?,
+                }
                 counts.push(count);
             }
         }
@@ -579,6 +584,11 @@ fn beats(kind: TaskKind, tracks: &[ScoredTrack], rules: PredictionRules) -> Resu
         scores[1].1 = Scores::Pooled(downbeats);
     }
     Ok(scores)
+}
+
+/// Times rounded to the nearest of so many frames a second.
+fn on_frames(times: &[f64], frames_per_second: f64) -> Vec<f64> {
+    times.iter().map(|time| (time * frames_per_second).round() / frames_per_second).collect()
 }
 
 /// Chord scores are weighted with the length of what is annotated, as MIREX does.

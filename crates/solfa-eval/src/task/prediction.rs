@@ -52,7 +52,7 @@ impl Prediction {
 }
 
 /// Choices of a published protocol that change scores.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PredictionRules {
     /// Whether a fifth below counts for keys, as one above does (MIREX since 2017). MARBLE and `mir_eval`'s default count only
@@ -60,6 +60,10 @@ pub struct PredictionRules {
     pub both_fifths: bool,
     /// Whether beats of all tracks are matched as one list, without leaving out the first 5 seconds, as MARBLE does.
     pub pooled_beats: bool,
+    /// Frames per second that beats on both sides are rounded to before they are pooled, as in MARBLE, where the rate is the
+    /// encoder's, so that coarse encoders sit another test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beat_frames_per_second: Option<f64>,
 }
 
 /// What a file of predictions is about.

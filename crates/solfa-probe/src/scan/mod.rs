@@ -265,7 +265,6 @@ impl Scan<'_> {
     /// [`ScanError`] for the first unit that fails; what was done before it is in the results.
     pub fn run(&self, units: &[Unit], observer: &dyn ScanObserver) -> Result<Vec<UnitOutcome>, ScanError> {
         let done = self.subject.results.runs()?;
-        let answers = Answers::new(self.subject.problem, self.protocol.answers);
         let mut loaded: Option<(Vec<usize>, Splits)> = None;
         let mut outcomes = Vec::with_capacity(units.len());
         for unit in units {
@@ -276,6 +275,8 @@ impl Scan<'_> {
                     Some((layers, splits)) if layers == unit.layers => splits,
                     _ => self.load(&unit.layers)?,
                 };
+                let rate = splits.train.items_per_second;
+                let answers = Answers::new(self.subject.problem, self.protocol.answers, rate);
                 let scores = self.unit(unit, &splits, &answers, observer)?;
                 loaded = Some((unit.layers.clone(), splits));
                 UnitOutcome::Done(Box::new(scores))
@@ -316,7 +317,7 @@ impl Scan<'_> {
             Scope::Sound => self.train_on_stems(unit, splits, observer)?,
             _ => self.train_on_items(unit, splits, answers, observer)?,
         };
-        self.record(unit, trained)
+        self.record(unit, trained, answers.scoring())
     }
 }
 

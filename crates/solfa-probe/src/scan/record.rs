@@ -2,7 +2,7 @@
 
 use solfa_eval::dataset::Split;
 use solfa_eval::results::{LayerWeights, ResultRow};
-use solfa_eval::task::{Evaluation, Prediction};
+use solfa_eval::task::{Evaluation, Prediction, PredictionRules};
 
 use super::{Scan, ScanError, Unit, UnitScores};
 use crate::record::{MadeOf, Recorder, STATISTICS_SEED};
@@ -30,13 +30,18 @@ pub(super) struct TrainedHead {
 }
 
 impl Scan<'_> {
-    pub(super) fn record(&self, unit: &Unit, trained: TrainedUnit) -> Result<UnitScores, ScanError> {
+    pub(super) fn record(
+        &self,
+        unit: &Unit,
+        trained: TrainedUnit,
+        scoring: PredictionRules,
+    ) -> Result<UnitScores, ScanError> {
         let task = &self.subject.problem.task;
         let recorder = Recorder {
             subject: &self.subject,
             head: self.protocol.head_name(task.kind.scope()),
             protocol: self.protocol.name.clone(),
-            scoring: self.protocol.answers.scoring,
+            scoring,
         };
         let made_of = MadeOf { run: &unit.run, layer: &unit.label, fraction: unit.fraction, draw: unit.draw };
         let TrainedUnit { learning_rate, mut heads, num_train, trainings } = trained;

@@ -8,7 +8,7 @@ use serde_json::json;
 use solfa_eval::cache::{CacheDtype, CacheKey, CacheSink, FeatureCache, Kept};
 use solfa_eval::results::{ResultFolder, ResultRow};
 use solfa_eval::store::EmbeddingSpace;
-use solfa_eval::task::{PredictionFile, PredictionRules, Task, TaskKind};
+use solfa_eval::task::{PredictionFile, Task, TaskKind};
 use solfa_signal::extract::{FrameSink, StitchedLayer};
 use solfa_signal::frames::Pooling;
 
@@ -274,9 +274,35 @@ fn beats_are_heard_in_frames() {
     let UnitOutcome::Done(scores) = &outcomes[1] else { panic!("{outcomes:?}") };
     // Validation goes by beats, so the best epoch may come before downbeats are sharp.
     assert!(scores.scores[0].1 > 0.9 && scores.scores[1].1 > 0.5, "{:?}", scores.scores);
-    let rules = PredictionRules { pooled_beats: true, ..PredictionRules::default() };
-    let pooled = Protocol { answers: crate::answers::AnswerRules { scoring: rules, ..Default::default() }, ..protocol };
-    assert!(headline(&run(&world, &pooled).unwrap().1[1]) > 0.9);
+    let faithful = Protocol { name: "marble-v2".to_owned(), ..protocol }.faithful();
+    assert_eq!(faithful.answers.beat_clip_seconds, Some(10.0));
+    let (_, outcomes, results) = run(&world, &faithful).unwrap();
+    assert!(headline(&outcomes[1]) > 0.8, "{outcomes:?}");
+    let (rows, _) = results.rows().unwrap();
+    let row = rows.iter().rev().find(|row| row.seed == Some(1234) && row.is_headline).unwrap();
+    let path = results.path().join(row.predictions.as_ref().unwrap());
+    let file = PredictionFile::read(&path).unwrap();
+    assert_eq!(file.header.rules.beat_frames_per_second, Some(10.0));
+    assert_eq!(file.evaluate(&path).unwrap().headline(), Some(row.value));
+}
+
+/// Of two clips of a track one says nothing: the track's mean is right, a single clip may not be.
+#[test]
+fn faithful_validation_counts_clips() {
+    let world = world(TaskKind::Class, CLIPS, |track| {
+        let class = track / 4 % 2;
+        let told = [[4.0, 0.0, 0.0, 0.0], [0.0, 4.0, 0.0, 0.0]][class];
+        // Two clips of two seconds at ten frames a second.
+        (json!(["a", "b"][class]), [vec![told; 20], vec![[2.0, 2.0, 0.0, 0.0]; 20]].concat())
+    });
+    let validation = |protocol: &Protocol| {
+        let (_, _, results) = run(&world, protocol).unwrap();
+        let (rows, _) = results.rows().unwrap();
+        rows.iter().rev().find(|row| row.is_headline && row.layer == "1").unwrap().validation.unwrap()
+    };
+    let protocol = Protocol { name: "marble-v2".to_owned(), ..quick() };
+    assert_eq!(validation(&protocol), 1.0);
+    assert!(validation(&protocol.faithful()) < 0.9, "half of the clips say nothing");
 }
 
 #[test]
@@ -393,13 +419,8 @@ fn write_wav(path: &Path, samples: &[f32]) {
 
 /// A network and excerpts small enough for a test.
 fn small_network() -> Protocol {
-    let separation = SeparationSettings {
-        hidden: 12,
-        num_layers: 2,
-        dropout: 0.1,
-        excerpt_seconds: 1.0,
-        excerpts_per_batch: 32,
-    };
+    let separation =
+        SeparationSettings { hidden: 12, num_layers: 2, dropout: 0.1, excerpt_seconds: 1.0, excerpts_per_batch: 32 };
     Protocol { learning_rates: vec![1e-2], seeds: vec![0], max_epochs: 12, separation, ..Protocol::linear() }
 }
 

@@ -65,8 +65,9 @@ pub(crate) fn run(arguments: &LayersArguments) -> anyhow::Result<Outcome> {
         is_whole &= compare(arguments, &recordings, &encodings)?;
     }
     for recording in &arguments.tracks {
-        let path = track::view(recording, &arguments.labels, &encodings, arguments.encoding.resampler)?
-            .write(&arguments.output)?;
+        let resampler = arguments.encoding.resampler;
+        let view = track::view(recording, arguments.start, &arguments.labels, &encodings, resampler)?;
+        let path = view.write(&arguments.output)?;
         terminal::note(&format!("{} as its layers see it is in {}", recording.display(), path.display()));
     }
     Ok(if is_whole { Outcome::Done } else { Outcome::SomeFailed })

@@ -1,4 +1,4 @@
-//! One track from inside: what its layers make of its first 30 seconds, beside what is known of it.
+//! One track from inside: what its layers make of 30 seconds of it, beside what is known of them.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -10,36 +10,41 @@ use solfa_eval::similarity::salience::{PeakPicking, SalienceSettings, salience};
 use solfa_eval::similarity::{
     Centring, Envelope, LabelTrack, Matrix, QuantizedMatrix, SalienceSummary, SelfSimilarity, TRACK_VIEW_SCHEMA,
     TimedLabel, TrackEncoder, TrackLayer, TrackView, attention_received, attention_received_per_head,
+    pooled_attention_maps,
 };
-use solfa_signal::audio::{Resampler, Waveform};
+use solfa_signal::audio::{MonoSource, Resampler, Waveform, WaveformSource};
 use solfa_signal::encoder::{AttentionMaps, LayerChoice};
 use solfa_signal::extract::open_recording;
 use solfa_signal::windows::WindowStream;
 
 use crate::encoding::Encoding;
-use crate::terminal;
+use crate::terminal::{self, UsageError};
 
-/// What is shown of a track, in seconds from its start: what one window holds.
+/// What is shown of a track, in seconds: what one window holds.
 const SHOWN_SECONDS: f64 = 30.0;
 
 /// Moments of a self-similarity matrix.
 const BLOCKS: usize = 96;
 
+/// Moments of an attention map.
+const MAP_MOMENTS: usize = 64;
+
 /// Stretches of the waveform's outline.
 const STRETCHES: usize = 600;
 
-/// A track as its layers see it.
+/// A track from `start` seconds on, as its layers see it.
 pub(super) fn view(
     recording: &Path,
+    start: f64,
     labels: &[PathBuf],
     encodings: &[Encoding],
     resampler: Resampler,
 ) -> anyhow::Result<TrackView> {
-    let labels = find_labels(recording, labels)?;
+    let labels = from(start, find_labels(recording, labels)?);
     let mut encoders = Vec::new();
     let mut outline = None;
     for encoding in encodings {
-        let waveform = first_window(recording, encoding, resampler)?;
+        let waveform = window(recording, start, encoding, resampler)?;
         let seconds = waveform.seconds();
         encoders.push(encoder_view(encoding, &waveform, &labels)?);
         if outline.is_none() {
@@ -52,13 +57,44 @@ pub(super) fn view(
         track.labels.retain(|label| label.start < seconds);
         track.labels.iter_mut().for_each(|label| label.end = label.end.map(|end| end.min(seconds)));
     }
-    let title = recording.file_stem().unwrap_or(recording.as_os_str()).to_string_lossy().into_owned();
+    let mut title = recording.file_stem().unwrap_or(recording.as_os_str()).to_string_lossy().into_owned();
+    if start > 0.0 {
+        title += &format!(", from {start} s");
+    }
     Ok(TrackView { schema: TRACK_VIEW_SCHEMA, title, seconds, envelope, labels: shown, encoders })
 }
 
-fn first_window(recording: &Path, encoding: &Encoding, resampler: Resampler) -> anyhow::Result<Waveform> {
-    let source = open_recording(recording, encoding.encoder().spec(), resampler)?;
-    let window = WindowStream::new(source, encoding.plan(SHOWN_SECONDS)?).next();
+/// Labels with times from `start` on. Of a stretch that began before, the rest is kept.
+fn from(start: f64, mut tracks: Vec<LabelTrack>) -> Vec<LabelTrack> {
+    for track in &mut tracks {
+        track.labels.retain(|label| label.end.unwrap_or(label.start) >= start);
+        for label in &mut track.labels {
+            label.start = (label.start - start).max(0.0);
+            label.end = label.end.map(|end| end - start);
+        }
+    }
+    tracks
+}
+
+/// What an encoder hears from `start` seconds on.
+fn window(recording: &Path, start: f64, encoding: &Encoding, resampler: Resampler) -> anyhow::Result<Waveform> {
+    let spec = encoding.encoder().spec();
+    let mut source = open_recording(recording, spec, resampler)?;
+    let first = (start * f64::from(spec.sample_rate)).round() as usize;
+    let wanted = first + (SHOWN_SECONDS * f64::from(spec.sample_rate)).round() as usize;
+    let mut samples = Vec::new();
+    while samples.len() < wanted {
+        let Some(block) = source.next_block()? else { break };
+        samples.extend_from_slice(block.samples());
+    }
+    if first >= samples.len() {
+        let seconds = samples.len() as f64 / f64::from(spec.sample_rate);
+        let path = recording.display();
+        return Err(UsageError(format!("--start {start}: {path} is {seconds:.1} s long")).into());
+    }
+    samples.truncate(wanted);
+    let waveform = Waveform::new(samples.split_off(first), spec.sample_rate);
+    let window = WindowStream::new(WaveformSource::new(waveform), encoding.plan(SHOWN_SECONDS)?).next();
     let window = window.with_context(|| format!("{}: the recording has no window", recording.display()))?;
     Ok(window?.waveform)
 }
@@ -76,7 +112,7 @@ fn encoder_view(encoding: &Encoding, waveform: &Waveform, labels: &[LabelTrack])
             layer: layer.layer,
             self_similarity: Some(QuantizedMatrix::try_from(&similarity)?),
             attention: None,
-            attention_map: None,
+            attention_maps: Vec::new(),
             salience: Vec::new(),
         });
     }
@@ -86,9 +122,10 @@ fn encoder_view(encoding: &Encoding, waveform: &Waveform, labels: &[LabelTrack])
         encoder.attention_maps(waveform, &LayerChoice::All, &mut |maps| {
             let rate = spec.frames_per_second(maps.layer);
             match attention_view(&maps, class_tokens, rate, waveform.seconds(), labels) {
-                Ok((attention, salience)) => {
+                Ok(seen) => {
                     if let Some(layer) = layers.iter_mut().find(|layer| layer.layer == maps.layer) {
-                        (layer.attention, layer.salience) = (Some(attention), salience);
+                        (layer.attention, layer.attention_maps) = (Some(seen.received), seen.maps);
+                        layer.salience = seen.salience;
                     }
                     ControlFlow::Continue(())
                 }
@@ -106,14 +143,23 @@ fn encoder_view(encoding: &Encoding, waveform: &Waveform, labels: &[LabelTrack])
     Ok(TrackEncoder { encoder: encoding.name().to_owned(), space_id, layers })
 }
 
-/// The attention that each frame receives from each head, and how well its peaks mark events.
+/// What is seen of a layer's attention.
+struct AttentionView {
+    /// What each frame receives from each head.
+    received: QuantizedMatrix,
+    /// The map of each head.
+    maps: Vec<QuantizedMatrix>,
+    /// How well peaks of what is received mark events.
+    salience: Vec<SalienceSummary>,
+}
+
 fn attention_view(
     maps: &AttentionMaps,
     class_tokens: usize,
     rate: f64,
     seconds: f64,
     labels: &[LabelTrack],
-) -> anyhow::Result<(QuantizedMatrix, Vec<SalienceSummary>)> {
+) -> anyhow::Result<AttentionView> {
     let tokens = maps.num_tokens;
     let frames = tokens - class_tokens;
     // The class token is no moment of the track: its row and column are left out.
@@ -122,6 +168,9 @@ fn attention_view(
     let per_head = attention_received_per_head(&weights, maps.num_heads, frames, frames)?;
     let values: Vec<f32> = per_head.iter().flatten().map(|&value| value as f32).collect();
     let attention = QuantizedMatrix::new(&values, maps.num_heads, frames)?;
+    let moments = MAP_MOMENTS.min(frames);
+    let pooled = pooled_attention_maps(&weights, maps.num_heads, frames, moments)?;
+    let pooled = pooled.iter().map(|head| QuantizedMatrix::new(head, moments, moments));
     let received = attention_received(&weights, maps.num_heads, frames, frames)?;
     let peaks: Vec<f64> = PeakPicking::default()
         .pick(&received, rate)
@@ -143,7 +192,7 @@ fn attention_view(
             salience: salience(&peaks, &times, seconds, &settings)?,
         });
     }
-    Ok((attention, scores))
+    Ok(AttentionView { received: attention, maps: pooled.collect::<Result<_, _>>()?, salience: scores })
 }
 
 /// What data sets say of a recording: beats, downbeats, onsets, chords, sections.

@@ -15,7 +15,7 @@ use solfa_eval::task::{Scope, Task, TaskKind};
 use solfa_probe::compare::compare_encoders;
 use solfa_probe::features::CachedFeatures;
 use solfa_probe::problem::{Problem, Row};
-use solfa_probe::protocol::Protocol;
+use solfa_probe::protocol::{ClipVector, Protocol};
 use solfa_probe::retrieval::Retrieval;
 use solfa_probe::scan::Scan;
 use solfa_probe::subject::Subject;
@@ -39,12 +39,20 @@ impl Entry {
         self.protocol.clip_seconds.unwrap_or(self.problem.task.clip_seconds)
     }
 
-    /// What the cache keeps of a recording for this task.
-    fn kept(&self) -> Kept {
-        match self.problem.task.kind.scope() {
-            Scope::Frame | Scope::Sound => Kept::Frames { maximum_per_second: self.protocol.maximum_frames_per_second },
-            _ => Kept::ClipMeans { clip_seconds: self.clip_seconds(), minimum_share: self.protocol.minimum_share },
+    /// What the cache keeps of a recording for this task, when windows are so far apart.
+    fn kept(&self, hop_seconds: Option<f64>) -> Kept {
+        let Protocol { maximum_frames_per_second, minimum_share, clip_vector, .. } = self.protocol;
+        let clip_seconds = self.clip_seconds();
+        match (self.problem.task.kind.scope(), clip_vector) {
+            (Scope::Frame | Scope::Sound, _) => Kept::Frames { maximum_per_second: maximum_frames_per_second },
+            (_, ClipVector::Mean) => Kept::ClipMeans { clip_seconds, minimum_share },
+            (_, ClipVector::ClassToken) => Kept::ClassTokens { hop_seconds: hop_seconds.unwrap_or(clip_seconds) },
         }
+    }
+
+    /// Whether an encoder without class tokens cannot be probed.
+    fn needs_class_token(&self) -> bool {
+        self.protocol.clip_vector == ClipVector::ClassToken
     }
 }
 
@@ -96,6 +104,9 @@ fn probe_model(
     report: &mut Report,
 ) -> anyhow::Result<usize> {
     let encoding = Encoding::open(arguments.encoding, model)?;
+    if entries.iter().any(Entry::needs_class_token) && !encoding.encoder().spec().has_class_token {
+        return Err(UsageError(format!("--pool cls: {} has no class token", encoding.name())).into());
+    }
     // Tasks whose clips are as long share one pass over their recordings.
     let mut passes: BTreeMap<u64, Vec<&Entry>> = BTreeMap::new();
     for entry in entries {
@@ -111,7 +122,7 @@ fn probe_model(
         let dtype = if arguments.half { CacheDtype::F16 } else { CacheDtype::F32 };
         let mut keys: Vec<CacheKey> = Vec::new();
         for entry in entries {
-            let key = CacheKey { space: space.clone(), kept: entry.kept(), dtype };
+            let key = CacheKey { space: space.clone(), kept: entry.kept(space.hop_seconds), dtype };
             if !keys.contains(&key) {
                 keys.push(key);
             }
@@ -120,7 +131,7 @@ fn probe_model(
         num_failed += encoded.audio.iter().filter(|audio| audio.is_none()).count();
         let audio: BTreeMap<&PathBuf, &Option<String>> = recordings.iter().zip(&encoded.audio).collect();
         for entry in entries {
-            let key = CacheKey { space: space.clone(), kept: entry.kept(), dtype };
+            let key = CacheKey { space: space.clone(), kept: entry.kept(space.hop_seconds), dtype };
             let audio: Vec<Option<String>> = entry
                 .problem
                 .recordings
@@ -193,6 +204,7 @@ fn choices(arguments: &ProbeArguments) -> Choices {
         label_fractions: arguments.label_fractions.clone(),
         draws: arguments.draws,
         clip_seconds: arguments.clip,
+        clip_vector: arguments.pool.map(Into::into),
         maximum_frames_per_second: arguments.frame_rate,
         both_fifths: arguments.both_fifths.then_some(true),
         ..Choices::default()

@@ -199,39 +199,74 @@ fn lane(out: &mut String, labels: &LabelTrack, top: f64, x_of: &dyn Fn(f64) -> f
     }
 }
 
-/// Self-similarity and maps, layer by layer, and how well attention marks events.
+/// Self-similarity and attention maps, layer by layer, and how well attention marks events.
 fn layers(out: &mut String, encoder: &TrackEncoder) {
-    for (title, matrix) in [
-        (
-            "self-similarity",
-            (|layer: &TrackLayer| layer.self_similarity.clone()) as fn(&TrackLayer) -> Option<QuantizedMatrix>,
-        ),
-        ("attention maps, mean over heads", |layer: &TrackLayer| layer.attention_map.clone()),
-    ] {
-        let found: Vec<(&TrackLayer, QuantizedMatrix)> =
-            encoder.layers.iter().filter_map(|layer| Some((layer, matrix(layer)?))).collect();
-        if found.is_empty() {
-            continue;
+    let similarities: Vec<(String, QuantizedMatrix)> = encoder
+        .layers
+        .iter()
+        .filter_map(|layer| Some((format!("layer {}", layer.layer), layer.self_similarity.clone()?)))
+        .collect();
+    if !similarities.is_empty() {
+        put!(out, "<h3>{}: self-similarity</h3>", escape(&encoder.encoder));
+        pictures(out, &encoder.encoder, "self-similarity", &similarities);
+    }
+    let with_maps: Vec<&TrackLayer> = encoder.layers.iter().filter(|layer| !layer.attention_maps.is_empty()).collect();
+    if !with_maps.is_empty() {
+        put!(out, "<h3>{}: attention maps</h3>", escape(&encoder.encoder));
+        out.push_str(
+            "<p class=\"hint\">From each moment (down) to each moment (across): the mean over heads, and each head by \
+             itself.</p>",
+        );
+        let means: Vec<(String, QuantizedMatrix)> = with_maps
+            .iter()
+            .filter_map(|layer| Some((format!("layer {}", layer.layer), mean_map(&layer.attention_maps)?)))
+            .collect();
+        pictures(out, &encoder.encoder, "attention, mean over heads", &means);
+        for layer in with_maps {
+            let heads = layer.attention_maps.iter().enumerate();
+            let heads: Vec<(String, QuantizedMatrix)> =
+                heads.map(|(head, map)| (format!("head {}", head + 1), map.clone())).collect();
+            put!(out, "<details><summary>layer {}: {} heads</summary>", layer.layer, heads.len());
+            pictures(out, &encoder.encoder, &format!("attention of layer {}", layer.layer), &heads);
+            out.push_str("</details>\n");
         }
-        put!(out, "<h3>{}: {title}</h3><div class=\"layers\">", escape(&encoder.encoder));
-        for (layer, matrix) in found {
-            let Some(steps) = matrix.bytes() else { continue };
-            put!(
-                out,
-                "<figure><figcaption>layer {0}</figcaption><img class=\"picture\" width=\"{1}\" height=\"{2}\" \
-                 alt=\"{3}, layer {0}: {title}\" title=\"layer {0}: from {4:.3} to {5:.3}\" src=\"{6}\"></figure>",
-                layer.layer,
-                matrix.columns,
-                matrix.rows,
-                escape(&encoder.encoder),
-                matrix.low,
-                matrix.high,
-                data_address(&steps, matrix.columns, &palette())
-            );
-        }
-        out.push_str("</div>\n");
     }
     salience(out, encoder);
+}
+
+/// Matrices side by side, each under its name.
+fn pictures(out: &mut String, encoder: &str, title: &str, named: &[(String, QuantizedMatrix)]) {
+    out.push_str("<div class=\"layers\">");
+    for (name, matrix) in named {
+        let Some(steps) = matrix.bytes() else { continue };
+        put!(
+            out,
+            "<figure><figcaption>{0}</figcaption><img class=\"picture\" width=\"{1}\" height=\"{2}\" \
+             alt=\"{3}, {0}: {title}\" title=\"{0}: from {4:.3} to {5:.3}\" src=\"{6}\"></figure>",
+            name,
+            matrix.columns,
+            matrix.rows,
+            escape(encoder),
+            matrix.low,
+            matrix.high,
+            data_address(&steps, matrix.columns, &palette())
+        );
+    }
+    out.push_str("</div>\n");
+}
+
+/// The mean of maps of one size; nothing where sizes differ.
+fn mean_map(maps: &[QuantizedMatrix]) -> Option<QuantizedMatrix> {
+    let first = maps.first()?;
+    let mut sum = vec![0.0_f32; first.rows * first.columns];
+    for map in maps {
+        let values = map.values()?;
+        if values.len() != sum.len() {
+            return None;
+        }
+        sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value / maps.len() as f32);
+    }
+    QuantizedMatrix::new(&sum, first.rows, first.columns).ok()
 }
 
 fn salience(out: &mut String, encoder: &TrackEncoder) {
