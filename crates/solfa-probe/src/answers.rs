@@ -2,6 +2,7 @@
 
 use solfa_eval::dataset::Split;
 use solfa_eval::decode::DecodeError;
+use solfa_eval::decode::activations::{interpolated, relative_to_mean};
 use solfa_eval::decode::beat_network::{BeatNetwork, TempoRange};
 use solfa_eval::decode::peaks::PeakPicking;
 use solfa_eval::decode::smoothing::{class_intervals, smooth_classes};
@@ -28,6 +29,9 @@ const NEIGHBOUR_TARGETS: [f32; 3] = [1.0, 0.5, 0.25];
 
 /// Frames further from an event than this are not right at all, whatever their rate.
 const NEIGHBOUR_SECONDS: f64 = 0.085;
+
+/// Activations a second that beats are decoded from, at least: tempi are whole numbers of them.
+const BEATS_PER_SECOND: f64 = 50.0;
 
 /// How likely a class goes on to the next item at 10 items a second; adjusted to other rates.
 const STAYS_AT_TEN: f64 = 0.9;
@@ -56,7 +60,8 @@ pub struct AnswerRules {
     pub marble_chords: bool,
     /// Downbeats decoded in the range of beats (55 to 215 a minute), as MARBLE v2 does, and not in that of bars.
     pub downbeats_as_beats: bool,
-    /// Beats rounded to the items' rate before they are scored, as MARBLE does: [`PredictionRules::beat_frames_per_second`].
+    /// Beats decoded from outputs as they are, at the items' rate, and rounded to it before they are scored, as MARBLE does:
+    /// [`PredictionRules::beat_frames_per_second`].
     pub beats_on_frames: bool,
     /// Length in seconds of the clips that beats are decoded in, each on its own, as MARBLE v2 does; `None` decodes a track
     /// at once.
@@ -273,7 +278,8 @@ impl Answers {
             TaskKind::Beats => {
                 let beats = |tempi, activation: &[f32]| match self.rules.beat_clip_seconds {
                     Some(seconds) => beats_of_clips(tempi, activation, rate, seconds),
-                    None => beats(tempi, activation, rate),
+                    None if self.rules.beats_on_frames => beats(tempi, activation, rate),
+                    None => prepared_beats(tempi, activation, rate),
                 };
                 let beat = beats(TempoRange::BEATS, &column(0))?;
                 let bars = if self.rules.downbeats_as_beats { TempoRange::BEATS } else { TempoRange::DOWNBEATS };
@@ -420,6 +426,12 @@ fn tempo_of(beats: &[f64]) -> Option<f64> {
 fn beats(tempi: TempoRange, activation: &[f32], rate: f64) -> Result<Vec<f64>, DecodeError> {
     let times = BeatNetwork::new(rate, tempi)?.decode(activation)?;
     Ok(times.into_iter().map(|time| time + 0.5 / rate).collect())
+}
+
+/// Beats of activations that may be neither sharp nor frequent enough for the network as they are.
+fn prepared_beats(tempi: TempoRange, activation: &[f32], rate: f64) -> Result<Vec<f64>, DecodeError> {
+    let factor = (BEATS_PER_SECOND / rate).ceil().max(1.0) as usize;
+    beats(tempi, &interpolated(&relative_to_mean(activation), factor), rate * factor as f64)
 }
 
 /// Beats of one clip after the other, each decoded as if there were no other.

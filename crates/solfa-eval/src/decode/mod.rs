@@ -5,6 +5,7 @@
 //!
 //! This module must not know: what gave the activations, files, scores.
 
+pub mod activations;
 pub mod beat_network;
 pub mod peaks;
 pub mod smoothing;
