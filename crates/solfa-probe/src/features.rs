@@ -15,6 +15,9 @@ pub struct CachedFeatures<'run> {
     pub key: &'run CacheKey,
     /// SHA-256 of each of the problem's recordings; `None` for one that could not be encoded.
     pub audio: &'run [Option<String>],
+    /// The length of the clips that a stretch of a recording is cut into from its own start, by the means of shorter items;
+    /// `None` to take items as they are.
+    pub clip_seconds: Option<f64>,
 }
 
 /// The items of some tracks.
@@ -94,7 +97,7 @@ impl CachedFeatures<'_> {
                 let missing = || FeatureError::Missing { recording: name.clone() };
                 let audio = self.audio[recording].as_deref().ok_or_else(missing)?;
                 let entry = self.cache.read(self.key, audio)?.ok_or_else(missing)?;
-                items.add(&entry, &name, place, segment, layers)?;
+                items.add(&entry, &name, place, segment, layers, self.clip_seconds)?;
             }
         }
         Ok(items)
@@ -109,6 +112,7 @@ impl TrackItems {
         track: usize,
         segment: Option<(f64, f64)>,
         layers: &[usize],
+        clip_seconds: Option<f64>,
     ) -> Result<(), FeatureError> {
         let is_first = self.features.layers.is_empty();
         let mut chosen: Option<(std::ops::Range<usize>, f64)> = None;
@@ -147,14 +151,23 @@ impl TrackItems {
                     expected: format!("width {}", into.dim),
                 });
             }
-            into.data.extend_from_slice(&values[range.start * layer.dim..range.end * layer.dim]);
+            let items_per_clip = items_per_clip(layer.items_per_second, clip_seconds);
+            for clip in values[range.start * layer.dim..range.end * layer.dim].chunks(items_per_clip * layer.dim) {
+                extend_by_mean(&mut into.data, clip, layer.dim);
+            }
         }
         if let Some((range, rate)) = chosen {
             let start = segment.map_or(0.0, |(start, _)| start);
-            self.items_per_second = rate;
-            self.features.num_items += range.len();
-            self.track_of_item.extend(std::iter::repeat_n(track, range.len()));
-            self.seconds_of_item.extend(range.map(|item| (item as f64 + 0.5) / rate - start));
+            let items_per_clip = items_per_clip(rate, clip_seconds);
+            let num_clips = range.len().div_ceil(items_per_clip);
+            self.items_per_second = rate / items_per_clip as f64;
+            self.features.num_items += num_clips;
+            self.track_of_item.extend(std::iter::repeat_n(track, num_clips));
+            for clip in 0..num_clips {
+                let (first, last) = (clip * items_per_clip, ((clip + 1) * items_per_clip).min(range.len()));
+                let middle = range.start as f64 + (first + last) as f64 / 2.0;
+                self.seconds_of_item.push(middle / rate - start);
+            }
         }
         Ok(())
     }
@@ -191,6 +204,24 @@ impl TrackItems {
     }
 }
 
+/// How many items of a rate make a clip.
+fn items_per_clip(items_per_second: f64, clip_seconds: Option<f64>) -> usize {
+    clip_seconds.map_or(1, |seconds| ((seconds * items_per_second).round() as usize).max(1))
+}
+
+/// Adds the mean of a clip's items.
+fn extend_by_mean(into: &mut Vec<f32>, items: &[f32], dim: usize) {
+    let count = items.len() / dim;
+    if count == 1 {
+        return into.extend_from_slice(items);
+    }
+    let mean = |dimension: usize| {
+        let sum: f64 = items.iter().skip(dimension).step_by(dim).map(|&value| f64::from(value)).sum();
+        (sum / count as f64) as f32
+    };
+    into.extend((0..dim).map(mean));
+}
+
 /// The items whose middle is in a segment; all where there is none, and at least one.
 fn stretch(num_items: usize, items_per_second: f64, segment: Option<(f64, f64)>) -> std::ops::Range<usize> {
     let Some((start, end)) = segment else { return 0..num_items };
@@ -207,6 +238,17 @@ fn stretch(num_items: usize, items_per_second: f64, segment: Option<(f64, f64)>)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clips_of_a_segment_are_means_of_its_items() {
+        assert_eq!(
+            (items_per_clip(1.0, None), items_per_clip(1.0, Some(15.0)), items_per_clip(0.1, Some(5.0))),
+            (1, 15, 1)
+        );
+        let mut means = vec![9.0];
+        extend_by_mean(&mut means, &[1.0, 10.0, 3.0, 30.0], 2);
+        assert_eq!(means, [9.0, 2.0, 20.0]);
+    }
 
     #[test]
     fn a_segment_takes_the_items_whose_middle_is_in_it() {

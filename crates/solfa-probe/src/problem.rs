@@ -83,15 +83,13 @@ pub enum ProblemError {
         /// What it would be for.
         purpose: &'static str,
     },
-    /// Clips of one piece have different labels or splits.
-    #[error("{place}: `{track}` has another {what} than its first clip")]
-    Contradiction {
+    /// Clips of one piece are in different splits.
+    #[error("{place}: `{track}` is in another split than its first clip")]
+    OtherSplit {
         /// File and line.
         place: String,
         /// The piece.
         track: String,
-        /// `label` or `split`.
-        what: &'static str,
     },
     /// There is only one class.
     #[error("{dataset}: all tracks have the class `{class}`: there is nothing to tell apart")]
@@ -107,8 +105,7 @@ impl Problem {
     /// Reads the labels of a data set's rows. All of the `needed` splits must have tracks.
     ///
     /// # Errors
-    /// [`ProblemError`] for the first label that is not the task's, an empty split, or clips of one piece that contradict
-    /// each other.
+    /// [`ProblemError`] for the first label that is not the task's, an empty split, or clips of one piece in several splits.
     pub fn new(
         task: &Task,
         dataset: &str,
@@ -128,9 +125,16 @@ impl Problem {
             notes: Vec::new(),
         };
         let mut recordings: BTreeMap<PathBuf, usize> = BTreeMap::new();
-        let mut pieces: BTreeMap<String, usize> = BTreeMap::new();
+        let mut pieces: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for row in rows {
             problem.add(row, &mut recordings, &mut pieces)?;
+        }
+        let contradictory = pieces.values().filter(|tracks| tracks.len() > 1).count();
+        if contradictory > 0 {
+            problem.notes.push(format!(
+                "{dataset}: {contradictory} pieces have clips with different labels: clips are scored together with those of \
+                 the same label"
+            ));
         }
         if let (TaskKind::Class | TaskKind::Tags, ClassSource::Data, [class]) =
             (task.kind, task.classes, problem.classes.as_slice())
@@ -156,7 +160,7 @@ impl Problem {
         &mut self,
         row: Row,
         recordings: &mut BTreeMap<PathBuf, usize>,
-        pieces: &mut BTreeMap<String, usize>,
+        pieces: &mut BTreeMap<String, Vec<usize>>,
     ) -> Result<(), ProblemError> {
         let Row { record, split, path, place, segment, stems } = row;
         let target = Target::read(self.task.kind, &record.label, &self.classes)
@@ -168,28 +172,24 @@ impl Problem {
         }
         // Times of a clip's label are in the clip: only answers about whole pieces can be put together.
         let piece = record.ori_uid.filter(|_| self.task.kind.scope() == Scope::Track);
-        if let Some(&index) = piece.as_ref().and_then(|piece| pieces.get(piece)) {
-            let track = &mut self.tracks[index];
-            let what = if track.split != split {
-                Some("split")
-            } else if track.target != target {
-                Some("label")
-            } else {
-                None
-            };
-            if let Some(what) = what {
-                return Err(ProblemError::Contradiction { place, track: track.name.clone(), what });
-            }
-            track.parts.push((recording, segment));
+        let of_piece = piece.as_ref().and_then(|piece| pieces.get(piece)).map_or(&[][..], Vec::as_slice);
+        if of_piece.iter().any(|&index| self.tracks[index].split != split) {
+            return Err(ProblemError::OtherSplit { place, track: piece.unwrap_or_default() });
+        }
+        if let Some(&index) = of_piece.iter().find(|&&index| self.tracks[index].target == target) {
+            self.tracks[index].parts.push((recording, segment));
             return Ok(());
         }
+        // A song in several keys is several tracks.
+        let number = of_piece.len() + 1;
         let name = match (&piece, segment) {
+            (Some(piece), _) if number > 1 => format!("{piece} ({number})"),
             (Some(piece), _) => piece.clone(),
             (None, None) => record.audio_path.clone(),
             (None, Some((start, end))) => format!("{}@{start}-{end}", record.audio_path),
         };
         if let Some(piece) = piece {
-            pieces.insert(piece, self.tracks.len());
+            pieces.entry(piece).or_default().push(self.tracks.len());
         }
         self.tracks.push(Track { name, label: record.label, target, split, parts: vec![(recording, segment)], stems });
         Ok(())
@@ -288,10 +288,11 @@ mod tests {
         assert_eq!(found.tracks[4].name, "e");
         assert_eq!(found.tracks[4].parts, [(4, None), (5, None)]);
         rows.push(row("e3.wav", json!("blues"), Split::Test, Some("e")));
-        assert_eq!(
-            problem(rows.clone()).unwrap_err().to_string(),
-            "a.jsonl, e3.wav: `e` has another label than its first clip"
-        );
+        rows.push(row("e4.wav", json!("blues"), Split::Test, Some("e")));
+        let found = problem(rows.clone()).unwrap();
+        assert_eq!((found.tracks.len(), found.tracks[5].name.as_str(), found.tracks[5].parts.len()), (6, "e (2)", 2));
+        assert!(found.notes.iter().any(|note| note.contains("1 pieces")), "{:?}", found.notes);
+        rows.pop();
         rows.pop();
         rows.push(row("e3.wav", json!("rock"), Split::Train, Some("e")));
         assert!(problem(rows).unwrap_err().to_string().contains("another split"));

@@ -53,7 +53,7 @@ impl World {
     fn subject<'run>(&'run self, results: &'run ResultFolder) -> Subject<'run> {
         Subject {
             problem: &self.problem,
-            features: CachedFeatures { cache: &self.cache, key: &self.key, audio: &self.audio },
+            features: CachedFeatures { cache: &self.cache, key: &self.key, audio: &self.audio, clip_seconds: None },
             encoder: "fake",
             results,
             time: "2026-11-21T10:00:00Z",

@@ -27,6 +27,9 @@ use crate::encoding::{Encoding, cache_folder};
 use crate::inputs;
 use crate::terminal::{self, Outcome, UsageError};
 
+/// What is kept of recordings of which rows name stretches, in seconds: fine enough to begin and end where they do.
+const ITEM_SECONDS: f64 = 1.0;
+
 /// A task on a data set, ready to be probed.
 struct Entry {
     problem: Problem,
@@ -42,12 +45,23 @@ impl Entry {
     /// What the cache keeps of a recording for this task, when windows are so far apart.
     fn kept(&self, hop_seconds: Option<f64>) -> Kept {
         let Protocol { maximum_frames_per_second, minimum_share, clip_vector, .. } = self.protocol;
-        let clip_seconds = self.clip_seconds();
+        let clip_seconds = match self.clips_of_stretches() {
+            Some(seconds) => ITEM_SECONDS.min(seconds),
+            None => self.clip_seconds(),
+        };
         match (self.problem.task.kind.scope(), clip_vector) {
             (Scope::Frame | Scope::Sound, _) => Kept::Frames { maximum_per_second: maximum_frames_per_second },
             (_, ClipVector::Mean) => Kept::ClipMeans { clip_seconds, minimum_share },
             (_, ClipVector::ClassToken) => Kept::ClassTokens { hop_seconds: hop_seconds.unwrap_or(clip_seconds) },
         }
+    }
+
+    /// The length of clips that begin where a stretch of a recording does; nothing where rows are about whole recordings, or
+    /// about moments.
+    fn clips_of_stretches(&self) -> Option<f64> {
+        let is_of_clips = self.problem.task.kind.scope() == Scope::Track && !self.needs_class_token();
+        let mut parts = self.problem.tracks.iter().flat_map(|track| &track.parts);
+        (is_of_clips && parts.any(|(_, segment)| segment.is_some())).then(|| self.clip_seconds())
     }
 
     /// Whether an encoder without class tokens cannot be probed.
@@ -141,7 +155,7 @@ fn probe_model(
             let time = report::now();
             let subject = Subject {
                 problem: &entry.problem,
-                features: CachedFeatures { cache, key: &key, audio: &audio },
+                features: CachedFeatures { cache, key: &key, audio: &audio, clip_seconds: entry.clips_of_stretches() },
                 encoder: encoding.name(),
                 results,
                 time: &time,

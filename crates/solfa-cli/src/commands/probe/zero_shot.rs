@@ -58,7 +58,7 @@ pub(super) fn run(
         let zero_shot = ZeroShot {
             subject: Subject {
                 problem,
-                features: CachedFeatures { cache, key: &key, audio: &encoded.audio },
+                features: CachedFeatures { cache, key: &key, audio: &encoded.audio, clip_seconds: None },
                 encoder: encoding.name(),
                 results,
                 time: &time,
