@@ -23,6 +23,7 @@ mod attention;
 mod embedding;
 mod error;
 mod format;
+pub(crate) mod hash;
 mod journal;
 mod jsonl;
 mod metadata;

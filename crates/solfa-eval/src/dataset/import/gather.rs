@@ -6,13 +6,13 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use super::folder::Folder;
 use super::{
     Duplicate, ImportError, ImportOptions, ImportProgress, ImportReport, Imported, KnownDataSet, LeftOut, RowCount,
 };
 use crate::dataset::{AudioHeader, CheckedAudio, Record, Split, SplitItem, SplitShares, check_audio, random_splits};
+use crate::store::hash::sha256;
 
 /// What an importer found in a data set's files, before any recording is opened.
 pub(super) struct Gathered {
@@ -317,26 +317,16 @@ fn length_of(path: &Path) -> std::io::Result<Vec<u8>> {
 fn hash_of_samples(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
-    let mut hash = Sha256::new();
+    let mut bytes = Vec::new();
     for start in [0, length / 2, length.saturating_sub(SAMPLE_BYTES)] {
         file.seek(SeekFrom::Start(start))?;
-        let mut bytes = Vec::new();
         (&mut file).take(SAMPLE_BYTES).read_to_end(&mut bytes)?;
-        hash.update(&bytes);
     }
-    Ok(hash.finalize().to_vec())
+    Ok(sha256(bytes.as_slice())?.to_vec())
 }
 
 fn hash_of_all(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut block = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut block)? {
-            0 => return Ok(hash.finalize().to_vec()),
-            length => hash.update(&block[..length]),
-        }
-    }
+    Ok(sha256(File::open(path)?)?.to_vec())
 }
 
 #[cfg(test)]
