@@ -54,7 +54,7 @@ pub use read::{StoredEmbedding, read_embedding};
 pub use space::{DTYPE, EmbeddingSpace, NUMERICS_VERSION};
 pub use spool::{FrameSeries, FrameSpool, SPOOL_MEMORY_BYTES};
 pub(crate) use staged::StagedFile;
-pub use staged::remove_abandoned;
+pub use staged::{remove_abandoned, write_whole};
 pub use table::TableWriter;
 pub use tokens::write_tokens;
 pub use vectors::{TextVector, write_vectors};
