@@ -97,6 +97,16 @@ impl<'text> Row<'text> {
         }
     }
 
+    /// That the label is wrong, and nothing else of the line.
+    pub(super) fn label_error(&self, expected: impl Into<String>, found: &str) -> AnnotationError {
+        AnnotationError::Label {
+            path: self.path.to_owned(),
+            line: self.number,
+            expected: expected.into(),
+            found: quoted(found),
+        }
+    }
+
     /// Exactly so many numbers, separated by spaces, tabs or commas. `form` is what such a line looks like.
     pub(super) fn numbers<const COUNT: usize>(&self, form: &str) -> Result<[f64; COUNT], AnnotationError> {
         let mut numbers = [0.0; COUNT];

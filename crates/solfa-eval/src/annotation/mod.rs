@@ -8,7 +8,9 @@
 //! | [`read_intervals`] | `start end` | `mir_eval` |
 //! | [`read_labelled_intervals`] | `start end label` | `.lab`: structure |
 //! | [`read_chords`] | `start end chord`, in Harte's syntax | `.lab`: Isophonics, Billboard |
+//! | [`read_data_set_chords`] | the same, with what rounding does to them put right | `.lab`: Isophonics, Billboard |
 //! | [`read_section_starts`] | `start label`, the last one `end` | Harmonix `segments` |
+//! | [`read_section_boundaries`] | the same, whatever the last label is | Harmonix `segments` |
 //! | [`read_time_series`] | `time value` | `mir_eval`: melody |
 //! | [`read_notes`] | `onset offset Hz` | `mir_eval`: transcription |
 //! | [`read_key`] | `tonic mode` or `X`, alone | `mir_eval` |
@@ -34,10 +36,10 @@ mod tempo;
 mod time_series;
 
 pub use beats::{Beat, downbeats, read_beats};
-pub use chords::read_chords;
+pub use chords::{read_chords, read_data_set_chords};
 pub use error::AnnotationError;
 pub use events::read_events;
-pub use intervals::{read_intervals, read_labelled_intervals, read_section_starts};
+pub use intervals::{read_intervals, read_labelled_intervals, read_section_boundaries, read_section_starts};
 pub use jams::{Jams, JamsAnnotation, JamsObservation};
 pub use key::read_key;
 pub use lines::MAXIMUM_BYTES;

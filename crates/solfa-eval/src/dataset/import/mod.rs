@@ -39,6 +39,8 @@ use folder::Folder;
 use gather::{Gathered, finish};
 pub use table_rows::{Filter, LabelForm, TableOptions};
 
+use crate::annotation::AnnotationError;
+
 /// A data set whose layout is known.
 pub struct KnownDataSet {
     /// Its name here: `gtzan`.
@@ -292,6 +294,9 @@ pub enum ImportError {
         /// What is wrong.
         reason: String,
     },
+    /// An annotation of the data set cannot be read.
+    #[error(transparent)]
+    Annotation(#[from] AnnotationError),
     /// An option is missing or makes no sense for the data set.
     #[error("{0}")]
     Option(String),
