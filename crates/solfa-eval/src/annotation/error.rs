@@ -74,6 +74,14 @@ pub enum AnnotationError {
         /// Where and why.
         source: serde_json::Error,
     },
+    /// A MIDI file that is damaged, or none.
+    #[error("{}: a MIDI file is expected, and {reason}", path.display())]
+    Midi {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// An observation of a JAMS file is not what it should be.
     #[error("{}, observation {index} of namespace {namespace}: {expected} is expected, and `{found}` is found", path.display())]
     Observation {
@@ -101,6 +109,7 @@ impl AnnotationError {
             | Self::Label { path, .. }
             | Self::Content { path, .. }
             | Self::Json { path, .. }
+            | Self::Midi { path, .. }
             | Self::Observation { path, .. } => path,
         }
     }

@@ -16,6 +16,7 @@
 //! | [`read_key`] | `tonic mode` or `X`, alone | `mir_eval` |
 //! | [`read_tempo`] | `tempo tempo weight`, alone | `mir_eval`, MIREX |
 //! | [`Jams`] | JSON | JAMS |
+//! | [`MidiFile`] | not text: notes, tempi and signatures | MIDI files |
 //!
 //! Columns are separated by spaces or tabs, those of numbers alone by commas too. Lines that start with `#` and empty lines
 //! are skipped. An empty file of events, intervals or notes is an empty annotation. Files are read whole, up to
@@ -31,6 +32,7 @@ mod intervals;
 mod jams;
 mod key;
 mod lines;
+mod midi;
 mod notes;
 mod tempo;
 mod time_series;
@@ -43,6 +45,7 @@ pub use intervals::{read_intervals, read_labelled_intervals, read_section_bounda
 pub use jams::{Jams, JamsAnnotation, JamsObservation};
 pub use key::read_key;
 pub use lines::MAXIMUM_BYTES;
+pub use midi::{MidiFile, MidiKeySignature, MidiNote, MidiTimeSignature, MidiVoice};
 pub use notes::read_notes;
 pub use tempo::{TempoAnnotation, read_tempo};
 pub use time_series::{TimeSeries, read_time_series};
