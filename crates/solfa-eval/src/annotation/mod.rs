@@ -15,6 +15,7 @@
 //! | [`read_notes`] | `onset offset Hz` | `mir_eval`: transcription |
 //! | [`read_key`] | `tonic mode` or `X`, alone | `mir_eval` |
 //! | [`read_tempo`] | `tempo tempo weight`, alone | `mir_eval`, MIREX |
+//! | [`read_beats_per_minute`] | a number, alone | `.bpm`: GiantSteps |
 //! | [`Jams`] | JSON | JAMS |
 //! | [`MidiFile`] | not text: notes, tempi and signatures | MIDI files |
 //!
@@ -47,8 +48,10 @@ pub use key::read_key;
 pub use lines::MAXIMUM_BYTES;
 pub use midi::{MidiFile, MidiKeySignature, MidiNote, MidiTimeSignature, MidiVoice};
 pub use notes::read_notes;
-pub use tempo::{TempoAnnotation, read_tempo};
+pub use tempo::{TempoAnnotation, read_beats_per_minute, read_tempo};
 pub use time_series::{TimeSeries, read_time_series};
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+pub(crate) use midi::tests::file_of as midi_file_of;

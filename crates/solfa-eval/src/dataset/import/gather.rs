@@ -82,6 +82,25 @@ impl Gathered {
     }
 }
 
+/// That a data set with `count` folds can be split with this one as the test split. `first` is the file of the first fold.
+pub(super) fn check_fold(chosen: usize, count: usize, first: &str) -> Result<(), ImportError> {
+    if count >= 3 && chosen < count {
+        return Ok(());
+    }
+    Err(ImportError::Option(format!(
+        "fold {chosen} of {count}: expected at least three folds ({first}, ..), and a fold from 0 on that is one of them"
+    )))
+}
+
+/// The split of a fold: the chosen one is the test split, the next one validation, the others training.
+pub(super) fn split_of_fold(fold: usize, chosen: usize, count: usize) -> Split {
+    match fold {
+        fold if fold == chosen => Split::Test,
+        fold if fold == (chosen + 1) % count => Split::Validation,
+        _ => Split::Train,
+    }
+}
+
 /// Opens every recording and makes rows of those that can be used.
 pub(super) fn finish(
     known: &KnownDataSet,

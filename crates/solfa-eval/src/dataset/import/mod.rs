@@ -13,11 +13,13 @@ mod folder;
 mod folders;
 mod gather;
 mod giantsteps;
+mod giantsteps_tempo;
 mod gtzan;
 mod harmonix;
 mod hear;
 mod hooktheory;
 mod jamendo;
+mod maestro;
 mod magnatagatune;
 mod musdb18;
 mod npy;
@@ -107,6 +109,7 @@ pub fn known_data_sets() -> impl Iterator<Item = &'static KnownDataSet> {
     [
         gtzan::SETS,
         giantsteps::SETS,
+        giantsteps_tempo::SETS,
         emomusic::SETS,
         magnatagatune::SETS,
         jamendo::SETS,
@@ -116,6 +119,7 @@ pub fn known_data_sets() -> impl Iterator<Item = &'static KnownDataSet> {
         harmonix::SETS,
         hooktheory::SETS,
         chords::SETS,
+        maestro::SETS,
         hear::SETS,
         folders::SETS,
         table_rows::SETS,
