@@ -86,8 +86,11 @@ pub fn read_section_boundaries(path: &Path) -> Result<LabelledIntervals, Annotat
     sections(&Lines::read(path)?).map(|(sections, _)| sections)
 }
 
-/// Sections from each start to the next, and the last line with its label.
-fn sections(lines: &Lines) -> Result<(LabelledIntervals, Option<(usize, &str)>), AnnotationError> {
+/// The number of the last line, and its label.
+type LastLine<'text> = (usize, &'text str);
+
+/// Sections from each start to the next, and the last line.
+fn sections(lines: &Lines) -> Result<(LabelledIntervals, Option<LastLine<'_>>), AnnotationError> {
     let mut sections = LabelledIntervals::default();
     let mut open: Option<(usize, f64, &str)> = None;
     for row in lines.rows() {

@@ -7,7 +7,11 @@
 //! channel is struck again, whichever comes first. This is the rule by which Hawthorne et al., "Onsets and frames:
 //! Dual-objective piano transcription", ISMIR 2018, and "Enabling factorized piano music modeling and generation with the
 //! MAESTRO dataset", ICLR 2019, make references of piano recordings, and so it is that of published scores. Of what happens
-//! at the same tick, the pedal comes first, as there. Drums (channel 10) are not held.
+//! at the same tick, the pedal comes first, as there; several pedal events of one tick stay in the file's order. Drums (channel 10) are not held.
+//!
+//! The release of a key ends all notes of its pitch, track and channel that began before: recordings of pianos have keys
+//! that are struck twice and released once, and so the readers do that those references are made with (`pretty_midi` and
+//! `note_seq`, whose notes these are equal to). What still sounds when the last note or pedal event is over ends there.
 
 mod clock;
 mod voices;
@@ -143,6 +147,7 @@ impl MidiFile {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::metrics::golden::{assert_golden_scores, numbers, read};
 
     /// A file of one track with 96 ticks to a quarter note of half a second: 192 ticks are a second.
     pub(crate) fn file_of(events: &[u8]) -> Vec<u8> {
@@ -178,10 +183,52 @@ pub(crate) mod tests {
             |value: u8| [b"\0\x90\x3c\x50\x60\x80\x3c\0\0\xb0\x40".as_slice(), &[value], b"\x60\xb0\x40\0"].concat();
         assert_eq!(notes(&half(63)), [(60, 0.0, 0.5)]);
         assert_eq!(notes(&half(64)), [(60, 0.0, 1.0)]);
-        // Nothing releases it: the file's end does.
-        assert_eq!(notes(b"\0\xb0\x40\x7f\0\x90\x3c\x50\x60\x80\x3c\0\x60\xb0\x07\x50"), [(60, 0.0, 1.0)]);
+        // Nothing releases it: the last pedal event is the end.
+        assert_eq!(
+            notes(b"\0\xb0\x40\x7f\0\x90\x3c\x50\x60\x80\x3c\0\x60\xb0\x40\x50\x60\xb0\x07\x50"),
+            [(60, 0.0, 1.0)]
+        );
         // Another channel's pedal is another one's.
         assert_eq!(notes(b"\0\xb1\x40\x7f\0\x90\x3c\x50\x60\x80\x3c\0\x60\xb1\x40\0"), [(60, 0.0, 0.5)]);
+    }
+
+    #[test]
+    fn one_release_ends_all_notes_of_a_pitch() {
+        // Struck at 0 s and 0.25 s, released at 0.5 s; with the pedal down, the second ends the first.
+        assert_eq!(notes(b"\0\x90\x3c\x50\x30\x90\x3c\x50\x30\x80\x3c\0"), [(60, 0.0, 0.5), (60, 0.25, 0.5)]);
+        let held = b"\0\xb0\x40\x7f\0\x90\x3c\x50\x30\x90\x3c\x50\x30\x80\x3c\0\x60\xb0\x40\0";
+        assert_eq!(notes(held), [(60, 0.0, 0.25), (60, 0.25, 1.0)]);
+    }
+
+    #[test]
+    fn notes_are_those_of_note_seq() {
+        let (inputs, outputs) = (read("midi-notes", "inputs.json"), read("midi-notes", "outputs.json"));
+        let mut num_notes = 0;
+        for (case, file) in inputs.as_object().unwrap() {
+            let digits: Vec<char> = file.as_str().unwrap().chars().collect();
+            let byte = |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap();
+            let bytes: Vec<u8> = digits.chunks(2).map(byte).collect();
+            let found = MidiFile::parse(&bytes, Path::new(case)).unwrap().pitched_notes();
+            // It deletes notes of no length.
+            let found = found.iter().filter(|note| note.onset < note.offset);
+            let mut found: Vec<[f64; 3]> = found.map(|note| [note.onset, f64::from(note.pitch), note.offset]).collect();
+            let mut expected: Vec<[f64; 3]> = outputs[case]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|note| {
+                    let note = numbers(note);
+                    [note[0], note[2], note[1]]
+                })
+                .collect();
+            // Of notes that begin together, by their pitch and end.
+            for notes in [&mut found, &mut expected] {
+                notes.sort_by(|one, other| one.partial_cmp(other).unwrap());
+            }
+            num_notes += found.len();
+            assert_golden_scores(case, found.as_flattened(), expected.as_flattened());
+        }
+        assert!(num_notes > 500, "{num_notes}");
     }
 
     #[test]

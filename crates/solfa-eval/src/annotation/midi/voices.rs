@@ -61,6 +61,8 @@ pub(super) struct Events {
     pub(super) time_signatures: Vec<MidiTimeSignature>,
     pub(super) key_signatures: Vec<MidiKeySignature>,
     names: BTreeMap<usize, String>,
+    /// When the last key was struck or released, or the pedal last moved.
+    last_tick: u64,
     /// By track, channel and program.
     voices: BTreeMap<(usize, u8, u8), Voice>,
 }
@@ -79,7 +81,6 @@ impl Events {
         let mut found = Self::default();
         let silent = Channel { program: 0, volume: USUAL_VOLUME, pan: 0.0, is_pedal_down: false, sounding: Vec::new() };
         let mut channels = vec![silent; 16];
-        let end = events.last().map_or(0, |event| event.0);
         for (tick, track, kind) in events {
             match kind {
                 TrackEventKind::Meta(message) => found.read_meta(tick, track, message)?,
@@ -91,7 +92,7 @@ impl Events {
             }
         }
         for (number, channel) in (0_u8..).zip(&mut channels) {
-            found.end_notes(end, number, channel, |_| true);
+            found.end_notes(found.last_tick, number, channel, |_| true);
         }
         Ok(found)
     }
@@ -126,6 +127,7 @@ impl Events {
                     VOLUME => channel.volume = part * part,
                     PAN => channel.pan = (2.0 * part - 1.0).clamp(-1.0, 1.0),
                     PEDAL => {
+                        self.last_tick = tick;
                         channel.is_pedal_down = value.as_int() >= 64;
                         if !channel.is_pedal_down {
                             self.end_notes(tick, number, channel, |note| note.is_held);
@@ -137,20 +139,22 @@ impl Events {
             }
             MidiMessage::NoteOn { key, vel } if vel.as_int() > 0 => {
                 let (pitch, velocity) = (key.as_int(), vel.as_int());
-                self.end_notes(tick, number, channel, |note| note.pitch == pitch && note.is_held);
+                self.last_tick = tick;
+                if channel.is_pedal_down && number != DRUM_CHANNEL {
+                    self.end_notes(tick, number, channel, |note| note.pitch == pitch);
+                }
                 channel.sounding.push(Sounding { track, pitch, start: tick, velocity, is_held: false });
             }
             MidiMessage::NoteOn { key, .. } | MidiMessage::NoteOff { key, .. } => {
                 let pitch = key.as_int();
-                let is_it = |note: &Sounding| note.track == track && note.pitch == pitch && !note.is_held;
-                // Of several that sound the first one ends.
-                if let Some(place) = channel.sounding.iter().position(is_it) {
-                    if channel.is_pedal_down && number != DRUM_CHANNEL {
-                        channel.sounding[place].is_held = true;
-                    } else {
-                        let note = channel.sounding.remove(place);
-                        self.end_note(tick, number, channel, &note);
-                    }
+                let is_released = |note: &Sounding| note.track == track && note.pitch == pitch && !note.is_held;
+                if channel.sounding.iter().any(is_released) {
+                    self.last_tick = tick;
+                }
+                if channel.is_pedal_down && number != DRUM_CHANNEL {
+                    channel.sounding.iter_mut().filter(|note| is_released(note)).for_each(|note| note.is_held = true);
+                } else {
+                    self.end_notes(tick, number, channel, is_released);
                 }
             }
             _ => (),

@@ -49,7 +49,7 @@ fn gather(folder: &Folder, options: &ImportOptions) -> Result<Gathered, ImportEr
     };
     let folds = folds(folder)?;
     let mut gathered = Gathered::new(format!("{} by recording, by chance", options.shares));
-    if let Some((_, count)) = &folds {
+    if let Some(Folds { count, .. }) = &folds {
         check_fold(options.fold, *count, "splits/fold01.txt")?;
         gathered.split_rule = format!(
             "the repository's folds: number {} of {count} from 0 on test, the next one validation, the others training",
@@ -65,7 +65,7 @@ fn gather(folder: &Folder, options: &ImportOptions) -> Result<Gathered, ImportEr
         }
         let split = match &folds {
             None => Split::Train,
-            Some((numbers, count)) => match numbers.get(&name) {
+            Some(Folds { numbers, count }) => match numbers.get(&name) {
                 Some(&number) => split_of_fold(number, options.fold, *count),
                 None => {
                     gathered.leave_out(file.display(), "it is in none of the folds");
@@ -92,8 +92,15 @@ fn files_of<'folder>(folder: &'folder Folder, annotations: &str) -> Vec<&'folder
     folder.files().iter().filter(is_tempo).collect()
 }
 
-/// The fold of each recording, counted from 0, and how many there are; `None` where there are no files of folds.
-fn folds(folder: &Folder) -> Result<Option<(HashMap<String, usize>, usize)>, ImportError> {
+/// The folds of the repository.
+struct Folds {
+    /// Of each recording, counted from 0.
+    numbers: HashMap<String, usize>,
+    count: usize,
+}
+
+/// The folds; `None` where there are no files of them.
+fn folds(folder: &Folder) -> Result<Option<Folds>, ImportError> {
     let mut numbers: HashMap<String, usize> = HashMap::new();
     let mut count = 0;
     while let Some(file) = folder.find(&format!("splits/fold{:02}.txt", count + 1)) {
@@ -109,7 +116,7 @@ fn folds(folder: &Folder) -> Result<Option<(HashMap<String, usize>, usize)>, Imp
         }
         count += 1;
     }
-    Ok((count > 0).then_some((numbers, count)))
+    Ok((count > 0).then_some(Folds { numbers, count }))
 }
 
 #[cfg(test)]
