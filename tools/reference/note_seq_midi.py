@@ -43,6 +43,9 @@ def midi_file(dice):
             end = start + dice.randrange(1, 200, dice.choice([1, 12]))
             off = bytes([0x80, pitch, 64]) if dice.random() < 0.5 else bytes([0x90, pitch, 0])
             events.append((end, 1, off))
+        if dice.random() < 0.1:
+            # Another key, released at the tick at which it is struck: pretty_midi drops such a note.
+            events += [(start, 3, bytes([0x90, 72, 64])), (start, 4, bytes([0x80, 72, 64]))]
     pedals = {dice.randrange(0, 1300, dice.choice([1, 12])) for _ in range(dice.choice([0, 12, 40]))}
     for tick in sorted(pedals):
         events.append((tick, 2, bytes([0xB0, 64, dice.choice([0, 0, 63, 64, 127, dice.randrange(128)])])))

@@ -9,9 +9,10 @@
 //! MAESTRO dataset", ICLR 2019, make references of piano recordings, and so it is that of published scores. Of what happens
 //! at the same tick, the pedal comes first, as there; several pedal events of one tick stay in the file's order. Drums (channel 10) are not held.
 //!
-//! The release of a key ends all notes of its pitch, track and channel that began before: recordings of pianos have keys
-//! that are struck twice and released once, and so the readers do that those references are made with (`pretty_midi` and
-//! `note_seq`, whose notes these are equal to). What still sounds when the last note or pedal event is over ends there.
+//! The release of a key ends all notes of its pitch, track and channel that began at an earlier tick: recordings of pianos have
+//! keys that are struck twice and released once, and so the readers do that those references are made with (`pretty_midi`
+//! and `note_seq`, whose notes these are equal to). Where none began earlier, it ends those of the same tick, which have no
+//! length; the two readers drop them. What still sounds when the last note or pedal event is over ends there.
 
 mod clock;
 mod voices;
@@ -198,6 +199,13 @@ pub(crate) mod tests {
         assert_eq!(notes(b"\0\x90\x3c\x50\x30\x90\x3c\x50\x30\x80\x3c\0"), [(60, 0.0, 0.5), (60, 0.25, 0.5)]);
         let held = b"\0\xb0\x40\x7f\0\x90\x3c\x50\x30\x90\x3c\x50\x30\x80\x3c\0\x60\xb0\x40\0";
         assert_eq!(notes(held), [(60, 0.0, 0.25), (60, 0.25, 1.0)]);
+        // Released at the tick at which it is struck again, before or after it in the file.
+        let again = [(60, 0.0, 0.5), (60, 0.5, 1.0)];
+        assert_eq!(notes(b"\0\x90\x3c\x50\x60\x80\x3c\0\0\x90\x3c\x50\x60\x80\x3c\0"), again);
+        assert_eq!(notes(b"\0\x90\x3c\x50\x60\x90\x3c\x50\0\x80\x3c\0\x60\x80\x3c\0"), again);
+        // Struck and released at once, which does not touch the next one.
+        let at_once = b"\0\x90\x3c\x50\0\x80\x3c\0\x60\x90\x3c\x50\x60\x80\x3c\0";
+        assert_eq!(notes(at_once), [(60, 0.0, 0.0), (60, 0.5, 1.0)]);
     }
 
     #[test]

@@ -39,6 +39,7 @@ struct Sounding {
     pitch: u8,
     start: u64,
     velocity: u8,
+    program: u8,
     /// Whether only the pedal holds it.
     is_held: bool,
 }
@@ -143,18 +144,23 @@ impl Events {
                 if channel.is_pedal_down && number != DRUM_CHANNEL {
                     self.end_notes(tick, number, channel, |note| note.pitch == pitch);
                 }
-                channel.sounding.push(Sounding { track, pitch, start: tick, velocity, is_held: false });
+                let program = channel.program;
+                channel.sounding.push(Sounding { track, pitch, start: tick, velocity, program, is_held: false });
             }
             MidiMessage::NoteOn { key, .. } | MidiMessage::NoteOff { key, .. } => {
                 let pitch = key.as_int();
-                let is_released = |note: &Sounding| note.track == track && note.pitch == pitch && !note.is_held;
-                if channel.sounding.iter().any(is_released) {
+                let is_it = |note: &Sounding| note.track == track && note.pitch == pitch && !note.is_held;
+                let began_before = |note: &Sounding| is_it(note) && note.start < tick;
+                if channel.sounding.iter().any(is_it) {
                     self.last_tick = tick;
                 }
-                if channel.is_pedal_down && number != DRUM_CHANNEL {
-                    channel.sounding.iter_mut().filter(|note| is_released(note)).for_each(|note| note.is_held = true);
+                if !channel.sounding.iter().any(began_before) {
+                    // Struck and released at once: a note of no length.
+                    self.end_notes(tick, number, channel, is_it);
+                } else if channel.is_pedal_down && number != DRUM_CHANNEL {
+                    channel.sounding.iter_mut().filter(|note| began_before(note)).for_each(|note| note.is_held = true);
                 } else {
-                    self.end_notes(tick, number, channel, is_released);
+                    self.end_notes(tick, number, channel, began_before);
                 }
             }
             _ => (),
@@ -170,7 +176,7 @@ impl Events {
     }
 
     fn end_note(&mut self, end: u64, number: u8, channel: &Channel, note: &Sounding) {
-        let voice = self.voices.entry((note.track, number, channel.program)).or_default();
+        let voice = self.voices.entry((note.track, number, note.program)).or_default();
         if voice.notes.is_empty() {
             (voice.volume, voice.pan) = (channel.volume, channel.pan);
         }
@@ -203,17 +209,15 @@ impl Events {
     }
 }
 
-/// What comes first at the same tick. Notes end before others begin, and before their channel is set to something else.
+/// What comes first at the same tick; everything else stays in its track's order.
 fn order(kind: &TrackEventKind) -> u8 {
     match kind {
         TrackEventKind::Meta(_) => 0,
-        TrackEventKind::Midi { message, .. } => match message {
-            MidiMessage::Controller { controller, .. } if controller.as_int() == PEDAL => 1,
-            MidiMessage::NoteOff { .. } => 2,
-            MidiMessage::NoteOn { vel, .. } if vel.as_int() == 0 => 2,
-            MidiMessage::NoteOn { .. } => 4,
-            _ => 3,
-        },
-        _ => 3,
+        TrackEventKind::Midi { message: MidiMessage::Controller { controller, .. }, .. }
+            if controller.as_int() == PEDAL =>
+        {
+            1
+        }
+        _ => 2,
     }
 }
