@@ -4,7 +4,7 @@
 //! 2019: 912 songs. The recordings do not come with it, and its times fit the recordings that were annotated: others have to be
 //! aligned first.
 //!
-//! Layout: the repository's `segments/NAME.txt` (`seconds label` a line, the last one `end`),
+//! Layout: the repository's `segments/NAME.txt` (`seconds label` a line; the last one, mostly `end`, is the end),
 //! `beats_and_downbeats/NAME.txt` (seconds, place in the bar, number of the bar) and `metadata.csv`, and people's own
 //! recordings as `NAME.mp3` (or another extension) anywhere below the folder. There is no split of the authors: ours is by
 //! chance, by song.

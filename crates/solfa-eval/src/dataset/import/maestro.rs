@@ -10,7 +10,8 @@
 //!
 //! Notes last until the key is up and the sustain pedal as well, or until the pitch is struck again, as in the references of
 //! published scores; [`MidiFile`] says more. Times are written to the microsecond, which is finer than a tick of the files.
-//! All of version 3 has some seven million notes: its rows take half a gigabyte on disk and several in memory.
+//! A note takes 52 bytes on disk and 540 in memory while rows are made or read: all of version 3, with some seven million
+//! notes (from memory, too), 0.4 GB and 4 GB. Of performances whose recordings are not there no notes are read.
 
 use std::path::{Path, PathBuf};
 
