@@ -25,7 +25,7 @@ mod check;
 mod error;
 mod f_measure;
 #[cfg(test)]
-mod golden;
+pub(crate) mod golden;
 #[cfg(test)]
 mod golden_cases;
 
