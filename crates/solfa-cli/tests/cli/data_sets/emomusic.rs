@@ -19,7 +19,9 @@ pub(super) const NUMBERS: Case = Case {
 /// Artists that the hash of the name puts into the training and the validation split.
 const ARTISTS: [&str; 2] = ["The Beatles", "D"];
 
-/// Arousal is how loud a low note is, valence is how loud a high one is, both in decibels.
+/// Two chords: in decibels, one is as loud as arousal says, the other as valence says.
+const CHORDS: [[u8; 3]; 2] = [[40, 45, 50], [86, 91, 96]];
+
 fn numbers(place: &Workplace) {
     let mut info =
         "song_id,file_name,Artist,Song title,start of the segment (min.sec),end of the segment (min.sec),Genre,\
@@ -35,9 +37,11 @@ fn numbers(place: &Workplace) {
         let (arousal, valence) = ((id * 7 % 11) as f32 / 10.0, (id * 5 % 9) as f32 / 8.0);
         info += &format!("{id},{id}.mp3,{artist}\t,\"A song, {id}\",1.22,2.07,Rock,{set}\t\n");
         annotations += &format!("{id},{},1.2,{},1.1\n", 3.0 + 3.0 * arousal, 2.0 + 5.0 * valence);
-        let loudness = |value: f32| 0.4 * 10.0_f32.powf(value - 1.0);
-        let samples = mix(&[(45.0, loudness(arousal)), (93.0, loudness(valence))], 1.0, id);
-        write(place, &format!("{SET}/clips_45seconds/{id}.mp3"), &samples);
+        let loudness = |value: f32| 0.1 * 10.0_f32.powf(value - 1.0);
+        let chords = CHORDS.into_iter().zip([loudness(arousal), loudness(valence)]);
+        let notes: Vec<(u8, f32)> =
+            chords.flat_map(|(chord, loudness)| chord.into_iter().map(move |pitch| (pitch, loudness))).collect();
+        write(place, &format!("{SET}/clips_45seconds/{id}.mp3"), &mix(&notes, 1.0, id));
     }
     place.write(&format!("{SET}/annotations/songs_info.csv"), info);
     place.write(&format!("{SET}/annotations/static_annotations.csv"), annotations);

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::sound::{add_clicks, mix, notes, silence, write};
+use super::sound::{add_clicks, notes, silence, write};
 use super::{Case, SET};
 use crate::common::Workplace;
 
@@ -97,7 +97,7 @@ fn hear_notes(place: &Workplace) {
                 let start = 0.2 + 0.6 * f64::from(place_of_note as u8);
                 events
                     .push(json!({"label": pitch.to_string(), "start": 1000.0 * start, "end": 1000.0 * (start + 0.4)}));
-                samples.extend(mix(&[(f32::from(pitch), 0.4)], 0.4, seed));
+                samples.extend(notes(&[pitch], 0.4, seed));
                 samples.extend(silence(0.2, 9_000 + seed));
             }
             let name = format!("{split}{number}.wav");

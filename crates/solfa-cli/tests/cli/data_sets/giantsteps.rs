@@ -13,7 +13,7 @@ pub(super) const KEY: Case = Case {
     num_missing: 0,
     // One of them is long enough for two clips.
     num_scored: 4,
-    probe: "--model chroma",
+    probe: "--model mel",
     above: 0.8,
 };
 

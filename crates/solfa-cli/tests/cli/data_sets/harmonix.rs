@@ -12,8 +12,8 @@ pub(super) const STRUCTURE: Case = Case {
     rows: [6, 2, 2],
     num_missing: 0,
     num_scored: 2,
-    // Beginning and end alone would score 0.67.
     probe: "--model mel --frame-rate 10",
+    // Beginning and end alone would score 0.67.
     above: 0.75,
 };
 
@@ -21,7 +21,8 @@ pub(super) const BEATS: Case = Case {
     task: "beats-of-pop",
     kind: Some("beats"),
     import: "harmonix-beats --shares 6:2:2",
-    probe: "--model mel",
+    // As for GTZAN's.
+    probe: "--model mel --frame-rate 50",
     above: 0.8,
     ..STRUCTURE
 };

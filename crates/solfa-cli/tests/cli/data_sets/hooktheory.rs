@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::sound::{mix, write};
+use super::sound::{notes, write};
 use super::{Case, SET};
 use crate::common::Workplace;
 
@@ -29,19 +29,19 @@ pub(super) const KEY: Case = Case {
 };
 
 /// The pitch class of a tonic, steps of the scale, and the triad.
-const KEYS: [(u64, [u64; 6], [f32; 3]); 2] =
-    [(0, [2, 2, 1, 2, 2, 2], [60.0, 64.0, 67.0]), (6, [2, 1, 2, 2, 1, 2], [54.0, 57.0, 61.0])];
+const KEYS: [(u64, [u64; 6], [u8; 3]); 2] =
+    [(0, [2, 2, 1, 2, 2, 2], [60, 64, 67]), (6, [2, 1, 2, 2, 1, 2], [54, 57, 61])];
 
-/// Seconds of an excerpt, eight beats.
-const EXCERPT: f64 = 4.0;
+/// Seconds of an excerpt, four beats.
+const EXCERPT: f64 = 2.0;
 
-/// The triad of a key, which a chorus has an octave higher as well.
+/// The triad of a key, which a chorus has three octaves higher as well.
 fn excerpt_sound(key: usize, is_chorus: bool, seed: usize) -> Vec<f32> {
-    let mut notes: Vec<(f32, f32)> = KEYS[key].2.iter().map(|&pitch| (pitch, 0.1)).collect();
+    let mut pitches = KEYS[key].2.to_vec();
     if is_chorus {
-        notes.extend(KEYS[key].2.iter().map(|&pitch| (pitch + 36.0, 0.1)));
+        pitches.extend(KEYS[key].2.iter().map(|pitch| pitch + 36));
     }
-    mix(&notes, EXCERPT, seed)
+    notes(&pitches, EXCERPT, seed)
 }
 
 fn excerpt(split: &str, song: usize, is_chorus: bool, key: usize) -> Value {
@@ -49,7 +49,7 @@ fn excerpt(split: &str, song: usize, is_chorus: bool, key: usize) -> Value {
     let start = if is_chorus { EXCERPT } else { 0.0 };
     let section = if is_chorus { "chorus" } else { "verse-2" };
     let address = format!("https://www.hooktheory.com/theorytab/view/artist/song-{song}");
-    let alignment = json!({"beats": [0, 8], "times": [start, start + EXCERPT]});
+    let alignment = json!({"beats": [0, 4], "times": [start, start + EXCERPT]});
     json!({
         "tags": ["AUDIO_AVAILABLE", "MELODY"],
         "split": split,
@@ -60,11 +60,11 @@ fn excerpt(split: &str, song: usize, is_chorus: bool, key: usize) -> Value {
         "youtube": {"id": format!("youtube-{song:03}"), "url": "https://www.youtube.com", "duration": 2.0 * EXCERPT},
         "alignment": {"user": alignment, "refined": alignment},
         "annotations": {
-            "num_beats": 8,
+            "num_beats": 4,
             "meters": [{"beat": 0, "beats_per_bar": 4, "beat_unit": 4}],
             "keys": [{"beat": 0, "tonic_pitch_class": tonic, "scale_degree_intervals": steps}],
-            "melody": [{"onset": 0, "offset": 8, "octave": 0, "pitch_class": tonic}],
-            "harmony": [{"onset": 0, "offset": 8, "root_pitch_class": tonic, "root_position_intervals": [4, 3], "inversion": 0}],
+            "melody": [{"onset": 0, "offset": 4, "octave": 0, "pitch_class": tonic}],
+            "harmony": [{"onset": 0, "offset": 4, "root_pitch_class": tonic, "root_position_intervals": [4, 3], "inversion": 0}],
         },
     })
 }

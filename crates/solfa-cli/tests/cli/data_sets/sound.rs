@@ -27,10 +27,10 @@ pub(super) fn silence(seconds: f64, seed: usize) -> Vec<f32> {
     (0..num_samples(seconds)).map(|_| noise()).collect()
 }
 
-/// Notes at once, as MIDI numbers, each a sine with a loudness.
-pub(super) fn mix(notes: &[(f32, f32)], seconds: f64, seed: usize) -> Vec<f32> {
+/// Sines at once, each with its pitch as a MIDI number and its loudness.
+fn sines(sines: &[(f32, f32)], seconds: f64, seed: usize) -> Vec<f32> {
     let mut samples = silence(seconds, seed);
-    for &(pitch, loudness) in notes {
+    for &(pitch, loudness) in sines {
         let step = std::f32::consts::TAU * hertz(pitch) / RATE as f32;
         let mut phase = 0.0_f32;
         for sample in &mut samples {
@@ -41,19 +41,29 @@ pub(super) fn mix(notes: &[(f32, f32)], seconds: f64, seed: usize) -> Vec<f32> {
     samples
 }
 
-/// Notes at once, as loud as each other.
-pub(super) fn notes(pitches: &[u8], seconds: f64, seed: usize) -> Vec<f32> {
-    let each = 0.5 / pitches.len() as f32;
-    mix(&pitches.iter().map(|&pitch| (f32::from(pitch), each)).collect::<Vec<_>>(), seconds, seed)
+/// The partials of a note, each less loud than the one below it.
+fn partials(pitch: u8, num_partials: u8, loudness: f32) -> impl Iterator<Item = (f32, f32)> {
+    (1..=num_partials).map(move |number| {
+        let number = f32::from(number);
+        (f32::from(pitch) + 12.0 * number.log2(), loudness / number.sqrt())
+    })
 }
 
-/// One note with some partials, each half as loud as the one below it: the more, the brighter.
+/// Notes at once, each with a few partials and a loudness.
+pub(super) fn mix(notes: &[(u8, f32)], seconds: f64, seed: usize) -> Vec<f32> {
+    let all: Vec<(f32, f32)> = notes.iter().flat_map(|&(pitch, loudness)| partials(pitch, 4, loudness)).collect();
+    sines(&all, seconds, seed)
+}
+
+/// Notes at once, as loud as each other.
+pub(super) fn notes(pitches: &[u8], seconds: f64, seed: usize) -> Vec<f32> {
+    let each = 0.4 / pitches.len() as f32;
+    mix(&pitches.iter().map(|&pitch| (pitch, each)).collect::<Vec<_>>(), seconds, seed)
+}
+
+/// One note: the more partials it has, the brighter it is.
 pub(super) fn timbre(pitch: u8, num_partials: u8, seconds: f64, seed: usize) -> Vec<f32> {
-    let partial = |number: u8| {
-        let above = 12.0 * f32::from(number).log2();
-        (f32::from(pitch) + above, 0.4 / f32::from(number).sqrt())
-    };
-    mix(&(1..=num_partials).map(partial).collect::<Vec<_>>(), seconds, seed)
+    sines(&partials(pitch, num_partials, 0.3).collect::<Vec<_>>(), seconds, seed)
 }
 
 /// Adds a short burst at each of these times.
