@@ -113,7 +113,8 @@ fn hear_notes(place: &Workplace) {
 fn table(place: &Workplace) {
     let mut table = "file,tags,ok,part\n".to_owned();
     let mut add = |number: usize, ok: &str, part: &str| {
-        let (has_low, has_high) = (number % 3 != 1, number % 3 != 0);
+        let place_of_three = number % 3;
+        let (has_low, has_high) = (place_of_three != 1, place_of_three != 0);
         let mut tags = Vec::new();
         let mut pitches = Vec::new();
         for (has, tag, pitch) in [(has_low, "bass", 40), (has_high, "bells", 90)] {

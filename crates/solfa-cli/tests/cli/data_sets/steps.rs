@@ -54,6 +54,7 @@ impl<'case> Steps<'case> {
         for nothing in ["unreadable", "duplicates", "left_out", "unused", "problems"] {
             assert_eq!(report[nothing], Value::Array(vec![]), "{arguments}: {nothing}");
         }
+        self.place.solfa("data check data.jsonl").assert().success();
     }
 
     /// Probes, and gives the headline score.
