@@ -91,7 +91,7 @@ const WORKSPACE: [Layers; 8] = [
             "report",
         ],
         environment: Environment::Only(&[]),
-        confined: &[("faer", "similarity"), ("memmap2", "cache"), ("half", "cache")],
+        confined: &[("faer", "similarity"), ("memmap2", "cache"), ("half", "cache"), ("midly", "annotation")],
     },
     Layers {
         name: "solfa-probe",

@@ -4,6 +4,8 @@
 
 use serde_json::{Value, json};
 
+pub use solfa_eval::metrics::tempo::tempo_of_beats;
+
 use crate::events::Performance;
 
 /// A stretch of time with one chord.
@@ -193,19 +195,6 @@ fn onsets(performance: &Performance) -> Vec<f64> {
         }
     }
     kept
-}
-
-/// Beats per minute of beats at these times: 60 over the median of their distances; nothing of fewer than two.
-pub fn tempo_of_beats(beats: &[f64]) -> Option<f64> {
-    let mut distances: Vec<f64> = beats.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    distances.sort_by(f64::total_cmp);
-    let middle = distances.len() / 2;
-    let median = match distances.len() {
-        0 => return None,
-        odd if odd % 2 == 1 => distances[middle],
-        _ => 0.5 * (distances[middle - 1] + distances[middle]),
-    };
-    (median > 0.0).then(|| 60.0 / median)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Why an annotation cannot be read.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why an annotation cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,18 @@ pub enum AnnotationError {
         /// What stands there.
         found: String,
     },
+    /// The label of a line is not one of its kind; the times of the line are right.
+    #[error("{}, line {line}: {expected} is expected, and `{found}` is found", path.display())]
+    Label {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What would be a label.
+        expected: String,
+        /// The label.
+        found: String,
+    },
     /// The file has not the lines that it should have.
     #[error("{}: {expected} is expected, and {found} found", path.display())]
     Content {
@@ -62,6 +74,14 @@ pub enum AnnotationError {
         /// Where and why.
         source: serde_json::Error,
     },
+    /// A MIDI file that is damaged, or none.
+    #[error("{}: a MIDI file is expected, and {reason}", path.display())]
+    Midi {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// An observation of a JAMS file is not what it should be.
     #[error("{}, observation {index} of namespace {namespace}: {expected} is expected, and `{found}` is found", path.display())]
     Observation {
@@ -76,4 +96,28 @@ pub enum AnnotationError {
         /// What stands there.
         found: String,
     },
+}
+
+impl AnnotationError {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Read { path, .. }
+            | Self::TooLarge { path, .. }
+            | Self::NotText { path, .. }
+            | Self::Line { path, .. }
+            | Self::Label { path, .. }
+            | Self::Content { path, .. }
+            | Self::Json { path, .. }
+            | Self::Midi { path, .. }
+            | Self::Observation { path, .. } => path,
+        }
+    }
+
+    /// What is wrong, without the file in front: for lists that name the file in their own way.
+    pub fn reason(&self) -> String {
+        let message = self.to_string();
+        let behind = message.strip_prefix(&*self.path().to_string_lossy()).unwrap_or(&message);
+        behind.trim_start_matches([',', ':', ' ']).to_owned()
+    }
 }

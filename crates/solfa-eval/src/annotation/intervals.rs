@@ -16,7 +16,7 @@ pub fn read_intervals(path: &Path) -> Result<Vec<Interval>, AnnotationError> {
     let mut before = None;
     for row in lines.rows() {
         let [start, end] = row.numbers("start end")?;
-        intervals.push(checked(&row, &mut before, start, end)?);
+        intervals.push(checked(&row, &mut before, start, end, 0.0)?);
     }
     Ok(intervals)
 }
@@ -26,20 +26,37 @@ pub fn read_intervals(path: &Path) -> Result<Vec<Interval>, AnnotationError> {
 /// # Errors
 /// If the file cannot be read, or a line is no such interval.
 pub fn read_labelled_intervals(path: &Path) -> Result<LabelledIntervals, AnnotationError> {
-    labelled_rows(&Lines::read(path)?, |_, _| Ok(()))
+    labelled_rows(&Lines::read(path)?, 0.0, |_, _| Ok(()))
 }
 
 /// The intervals of a file, each label checked.
+///
+/// Where some overlap is allowed, intervals of no length are passed over, and one that begins before the one above it ends
+/// cuts that one off.
 pub(super) fn labelled_rows(
     lines: &Lines,
+    overlap_seconds: f64,
     check: impl Fn(&Row<'_>, &str) -> Result<(), AnnotationError>,
 ) -> Result<LabelledIntervals, AnnotationError> {
     let mut labelled = LabelledIntervals::default();
     let mut before = None;
     for row in lines.rows() {
         let ([start, end], label) = row.words_and_rest("start end label")?;
-        let interval = checked(&row, &mut before, row.number(start)?, row.number(end)?)?;
+        let (start, end) = (row.number(start)?, row.number(end)?);
+        if overlap_seconds > 0.0 && end <= start {
+            continue;
+        }
+        let line_before = before.map_or(0, |(line, _)| line);
+        let interval = checked(&row, &mut before, start, end, overlap_seconds)?;
         check(&row, label)?;
+        if let Some(last) = labelled.intervals.last_mut()
+            && start < last.end
+        {
+            if start <= last.start {
+                return Err(row.error(format!("a start after {} s, that of line {line_before},", last.start), start));
+            }
+            last.end = start;
+        }
         labelled.push(interval.start, interval.end, label);
     }
     Ok(labelled)
@@ -51,6 +68,26 @@ pub(super) fn labelled_rows(
 /// If the file cannot be read, a line is not so, starts do not ascend, or the last label is not `end`.
 pub fn read_section_starts(path: &Path) -> Result<LabelledIntervals, AnnotationError> {
     let lines = Lines::read(path)?;
+    match sections(&lines)? {
+        (sections, None) => Ok(sections),
+        (sections, Some((_, label))) if label.eq_ignore_ascii_case("end") => Ok(sections),
+        (_, Some((number, label))) => {
+            Err(lines.content("a last line with the label `end`", format!("`{label}` on line {number} is")))
+        }
+    }
+}
+
+/// Reads `start label` on each line as [`read_section_starts`], whatever the last label is: the last line is the end. Two
+/// of Harmonix' 912 files say `outro` and `instrumental` there, and no time at which these end.
+///
+/// # Errors
+/// If the file cannot be read, a line is not so, or starts do not ascend.
+pub fn read_section_boundaries(path: &Path) -> Result<LabelledIntervals, AnnotationError> {
+    sections(&Lines::read(path)?).map(|(sections, _)| sections)
+}
+
+/// Sections from each start to the next, and the last line with its label.
+fn sections(lines: &Lines) -> Result<(LabelledIntervals, Option<(usize, &str)>), AnnotationError> {
     let mut sections = LabelledIntervals::default();
     let mut open: Option<(usize, f64, &str)> = None;
     for row in lines.rows() {
@@ -69,13 +106,7 @@ pub fn read_section_starts(path: &Path) -> Result<LabelledIntervals, AnnotationE
         }
         open = Some((row.number, start, label));
     }
-    match open {
-        None => Ok(sections),
-        Some((_, _, label)) if label.eq_ignore_ascii_case("end") => Ok(sections),
-        Some((number, _, label)) => {
-            Err(lines.content("a last line with the label `end`", format!("`{label}` on line {number} is")))
-        }
-    }
+    Ok((sections, open.map(|(number, _, label)| (number, label))))
 }
 
 /// An interval that may follow the one before it, which is given with its line and its end.
@@ -84,6 +115,7 @@ fn checked(
     before: &mut Option<(usize, f64)>,
     start: f64,
     end: f64,
+    overlap_seconds: f64,
 ) -> Result<Interval, AnnotationError> {
     if start < 0.0 {
         return Err(row.error("a start that is not negative", start));
@@ -93,9 +125,10 @@ fn checked(
     }
     row.check_time(end)?;
     if let Some((number, last)) = *before
-        && start < last
+        && start < last - overlap_seconds
     {
-        let expected = format!("a start at {last} s or later, where the interval of line {number} ends,");
+        let expected =
+            format!("a start at {} s or later, where the interval of line {number} ends,", last - overlap_seconds);
         return Err(row.error(expected, start));
     }
     *before = Some((row.number, end));
@@ -123,6 +156,10 @@ mod tests {
         let sections = read_section_starts(&folder.write("a.txt", "0.0 intro\n10.5 verse\n30 end\n")).unwrap();
         assert_eq!(sections.labels, ["intro", "verse"]);
         assert_eq!(sections.intervals[1], Interval::new(10.5, 30.0));
+        let open = folder.write("b.txt", "0.0 intro\n10.5 outro\n");
+        assert_eq!(read_section_boundaries(&open).unwrap().labels, ["intro"]);
+        assert!(read_section_boundaries(&folder.write("c.txt", "0.0 end\n")).unwrap().is_empty());
+        assert_refused(read_section_boundaries, &[("10 intro\n5 end", "line 2: a start after 10 s, that of line 1")]);
         assert_refused(
             read_section_starts,
             &[

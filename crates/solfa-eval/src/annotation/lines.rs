@@ -20,19 +20,7 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn read(path: &Path) -> Result<Self, AnnotationError> {
-        let failed = |source| AnnotationError::Read { path: path.to_owned(), source };
-        let file = fs_err::File::open(path).map_err(failed)?;
-        let num_bytes = file.metadata().map_err(failed)?.len();
-        if num_bytes > MAXIMUM_BYTES {
-            return Err(AnnotationError::TooLarge { path: path.to_owned(), num_bytes, limit: MAXIMUM_BYTES });
-        }
-        let mut bytes = Vec::new();
-        // A pipe or a device says no size: one byte more than allowed shows that it is too large.
-        file.take(MAXIMUM_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.len() as u64 > MAXIMUM_BYTES {
-            let num_bytes = bytes.len() as u64;
-            return Err(AnnotationError::TooLarge { path: path.to_owned(), num_bytes, limit: MAXIMUM_BYTES });
-        }
+        let bytes = read_bytes(path)?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = error.utf8_error().valid_up_to();
             not_text(path, before_zero(error.as_bytes(), valid))
@@ -67,6 +55,24 @@ impl Lines {
     }
 }
 
+/// All bytes of a file that is not too large.
+pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, AnnotationError> {
+    let failed = |source| AnnotationError::Read { path: path.to_owned(), source };
+    let file = fs_err::File::open(path).map_err(failed)?;
+    let num_bytes = file.metadata().map_err(failed)?.len();
+    if num_bytes > MAXIMUM_BYTES {
+        return Err(AnnotationError::TooLarge { path: path.to_owned(), num_bytes, limit: MAXIMUM_BYTES });
+    }
+    let mut bytes = Vec::new();
+    // A pipe or a device says no size: one byte more than allowed shows that it is too large.
+    file.take(MAXIMUM_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAXIMUM_BYTES {
+        let num_bytes = bytes.len() as u64;
+        return Err(AnnotationError::TooLarge { path: path.to_owned(), num_bytes, limit: MAXIMUM_BYTES });
+    }
+    Ok(bytes)
+}
+
 /// What comes before the first zero byte, or before `end`.
 fn before_zero(bytes: &[u8], end: usize) -> &[u8] {
     let zero = bytes[..end].iter().position(|&byte| byte == 0);
@@ -94,6 +100,16 @@ impl<'text> Row<'text> {
             line: self.number,
             expected: expected.into(),
             found: quoted(&found.to_string()),
+        }
+    }
+
+    /// That the label is wrong, and nothing else of the line.
+    pub(super) fn label_error(&self, expected: impl Into<String>, found: &str) -> AnnotationError {
+        AnnotationError::Label {
+            path: self.path.to_owned(),
+            line: self.number,
+            expected: expected.into(),
+            found: quoted(found),
         }
     }
 

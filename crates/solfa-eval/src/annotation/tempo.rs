@@ -37,6 +37,26 @@ pub fn read_tempo(path: &Path) -> Result<TempoAnnotation, AnnotationError> {
     tempo.ok_or_else(|| lines.content("`tempo tempo weight`", "nothing is"))
 }
 
+/// Reads the one number of a file: beats per minute, 0 where there is no tempo.
+///
+/// # Errors
+/// If the file cannot be read, or is not one line with a number that is not negative.
+pub fn read_beats_per_minute(path: &Path) -> Result<f64, AnnotationError> {
+    let lines = Lines::read(path)?;
+    let mut tempo = None;
+    for row in lines.rows() {
+        let [number] = row.numbers("beats per minute")?;
+        if tempo.is_some() {
+            return Err(row.error("one line alone", row.text));
+        }
+        if number < 0.0 {
+            return Err(row.error("a tempo that is not negative", number));
+        }
+        tempo = Some(number);
+    }
+    tempo.ok_or_else(|| lines.content("`beats per minute`", "nothing is"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::fixtures::{Folder, assert_refused};
@@ -56,6 +76,23 @@ mod tests {
                 ("0 0 0.5", "one at least above 0"),
                 ("60 120 2", "a weight from 0 to 1 is expected, and `2` is found"),
                 ("60 120 1\n60 120 1", "line 2: one line alone"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_number_alone_is_read() {
+        let folder = Folder::new();
+        assert_eq!(read_beats_per_minute(&folder.write("a.bpm", "174")).unwrap(), 174.0);
+        assert_eq!(read_beats_per_minute(&folder.write("b.bpm", "0.0\n")).unwrap(), 0.0);
+        assert_refused(
+            read_beats_per_minute,
+            &[
+                ("", "`beats per minute` is expected, and nothing is found"),
+                ("60 120", "`beats per minute` is expected, and `60 120` is found"),
+                ("-60", "a tempo that is not negative is expected, and `-60` is found"),
+                ("60\n60", "line 2: one line alone"),
+                ("NaN", "a finite number"),
             ],
         );
     }

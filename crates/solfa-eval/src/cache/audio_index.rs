@@ -1,13 +1,14 @@
 //! The hash of every recording that was seen, so that a file is read through once and not at every run.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use fs_err::File;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+
+use crate::store::hash::sha256;
 
 /// What a file was when it was hashed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,16 +66,7 @@ impl AudioIndex {
 }
 
 fn hash(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            count => digest.update(&buffer[..count]),
-        }
-    }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(sha256(File::open(path)?)?.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! One recording's entry: a safetensors file.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::Path;
 
 use half::f16;
@@ -12,8 +11,7 @@ use safetensors::{Dtype, SafeTensors};
 use super::CacheDtype;
 use super::map::map;
 use super::sink::KeptLayer;
-use crate::store::StoreError;
-use crate::store::staged::StagedFile;
+use crate::store::{StoreError, write_whole};
 
 const SECONDS: &str = "seconds";
 const ITEMS_PER_SECOND: &str = "items_per_second.";
@@ -133,7 +131,7 @@ pub(super) fn write(path: &Path, dtype: CacheDtype, layers: &[KeptLayer], second
         views.push((name.clone(), TensorView::new(dtype, shape.to_vec(), bytes).map_err(damaged)?));
     }
     let file = safetensors::serialize(views, Some(metadata)).map_err(damaged)?;
-    StagedFile::write(path, |out| out.write_all(&file))?.commit()
+    write_whole(path, &file)
 }
 
 fn bytes(layer: &KeptLayer, dtype: CacheDtype) -> Result<Vec<u8>, StoreError> {

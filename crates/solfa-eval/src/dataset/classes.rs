@@ -2,6 +2,7 @@
 //!
 //! The tags of MagnaTagATune and MTG-Jamendo are [`LabelSet`]s.
 
+use crate::metrics::key::pitch_class;
 use crate::tag::LabelSet;
 
 /// GTZAN's genres (Tzanetakis and Cook 2002).
@@ -118,26 +119,6 @@ pub fn without_kind(tag: &str) -> &str {
     tag.rsplit_once("---").map_or(tag, |(_, name)| name)
 }
 
-/// The pitch class of a note's name: a letter from A to G, then any number of `b` or `#`.
-pub(super) fn pitch_class(name: &str) -> Option<usize> {
-    let mut characters = name.chars();
-    let natural = match characters.next()?.to_ascii_uppercase() {
-        'C' => 0,
-        'D' => 2,
-        'E' => 4,
-        'F' => 5,
-        'G' => 7,
-        'A' => 9,
-        'B' => 11,
-        _ => return None,
-    };
-    characters.try_fold(natural, |pitch: usize, accidental| match accidental {
-        '#' => Some((pitch + 1) % 12),
-        'b' => Some((pitch + 11) % 12),
-        _ => None,
-    })
-}
-
 /// A key as one of [`KEYS`], of a tonic in any spelling and a mode: `d# minor`, `D# min`, `Ebm`, `Eb minor` are
 /// `Eb minor`. `None` for other modes and for what is no key.
 pub fn key_class(text: &str) -> Option<&'static str> {
@@ -154,7 +135,7 @@ pub fn key_class(text: &str) -> Option<&'static str> {
         "minor" | "min" | "m" => TONICS.len(),
         _ => return None,
     };
-    Some(KEYS[offset + pitch_class(tonic)?])
+    Some(KEYS[offset + usize::from(pitch_class(tonic)?)])
 }
 
 /// What the labels of Harmonix become: the first of these that a label contains, in this order (Wang, Hung and Smith,

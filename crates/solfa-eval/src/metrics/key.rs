@@ -141,7 +141,8 @@ impl FromStr for KeyLabel {
             (Some(tonic), Some(mode), None) => (tonic, mode),
             _ => return Err(unreadable(text, "a tonic and a mode are expected, such as `Eb minor`, or `X`")),
         };
-        let tonic = pitch_class(tonic)
+        // An accidental in a capital letter is one too: `EB`.
+        let tonic = pitch_class(&tonic.to_ascii_lowercase())
             .ok_or_else(|| unreadable(text, "the tonic is a letter from A to G, and # or b behind it"))?;
         match mode.to_ascii_lowercase().as_str() {
             "major" => Ok(Self::Key(Key::new(tonic, Mode::Major))),
@@ -156,7 +157,8 @@ fn unreadable(text: &str, reason: &str) -> MetricError {
     MetricError::Label { what: "key", found: text.to_owned(), reason: reason.to_owned() }
 }
 
-fn pitch_class(name: &str) -> Option<u8> {
+/// The pitch class of a note's name: a letter from A to G, large or small, then any number of `b` or `#`.
+pub(crate) fn pitch_class(name: &str) -> Option<u8> {
     let mut letters = name.chars();
     let natural = match letters.next()?.to_ascii_uppercase() {
         'C' => 0,
@@ -170,7 +172,7 @@ fn pitch_class(name: &str) -> Option<u8> {
     };
     letters.try_fold(natural, |pitch_class, accidental| match accidental {
         '#' => Some((pitch_class + 1) % 12),
-        'b' | 'B' => Some((pitch_class + 11) % 12),
+        'b' => Some((pitch_class + 11) % 12),
         _ => None,
     })
 }

@@ -93,6 +93,20 @@ pub fn tempo_accuracy(reference: &[f64], estimate: &[f64]) -> Result<TempoAccura
     })
 }
 
+/// The tempo of beats at these times in seconds, in order: 60 over the median of the distances that are above 0. `None` of
+/// beats that have no such distance.
+pub fn tempo_of_beats(beats: &[f64]) -> Option<f64> {
+    let mut distances: Vec<f64> = beats.windows(2).map(|pair| pair[1] - pair[0]).filter(|step| *step > 0.0).collect();
+    distances.sort_by(f64::total_cmp);
+    let middle = distances.len() / 2;
+    let median = match distances.len() {
+        0 => return None,
+        odd if odd % 2 == 1 => distances[middle],
+        _ => 0.5 * (distances[middle - 1] + distances[middle]),
+    };
+    Some(60.0 / median)
+}
+
 fn is_near(reference: f64, estimate: f64, levels: &[f64]) -> bool {
     levels.iter().any(|level| (estimate - level * reference).abs() <= TEMPO_ACCURACY_TOLERANCE * level * reference)
 }
@@ -153,6 +167,21 @@ mod tests {
         let found = tempo_accuracy(&[100.0, 60.0, 100.0, 180.0, 50.0], &[100.0, 120.0, 104.0, 60.0, 200.0]).unwrap();
         assert_eq!((found.accuracy_1, found.accuracy_2), (0.4, 0.8));
         assert_eq!(found.mean_absolute_error, (60.0 + 4.0 + 120.0 + 150.0) / 5.0);
+    }
+
+    #[test]
+    fn the_median_distance_of_beats_is_their_tempo() {
+        for (beats, expected) in [
+            (&[0.0, 0.5, 1.0, 3.0][..], Some(120.0)),
+            (&[0.0, 0.5, 1.5], Some(80.0)),
+            (&[0.0, 0.5, 0.5, 1.0], Some(120.0)),
+            (&[1.0, 1.0], None),
+            (&[1.0], None),
+            (&[], None),
+            (&[f64::NAN, 1.0], None),
+        ] {
+            assert_eq!(tempo_of_beats(beats), expected, "{beats:?}");
+        }
     }
 
     #[test]

@@ -17,7 +17,6 @@ mod png;
 mod read;
 mod svg;
 
-use std::io::Write as _;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -27,8 +26,7 @@ pub use model::{
 pub use numbers::{Unit, unit_of};
 pub use read::{Problem, ReportError};
 
-use crate::store::StoreError;
-use crate::store::staged::StagedFile;
+use crate::store::{StoreError, write_whole};
 
 /// What a report is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +81,6 @@ impl Report {
     /// [`StoreError`] where the file cannot be written.
     pub fn write(&self, path: &Path, format: ReportFormat) -> Result<(), StoreError> {
         let text = self.render(format);
-        StagedFile::write(path, |out| out.write_all(text.as_bytes()))?.commit()
+        write_whole(path, text.as_bytes())
     }
 }

@@ -54,6 +54,10 @@ pub fn attention_received_per_head(
 }
 
 /// Which frames count as peaks.
+///
+/// [`decode::PeakPicking`](crate::decode::PeakPicking) is another rule: its threshold is in the unit of an activation from 0
+/// to 1, where this one is in standard deviations because attention has no scale of its own, and here only the first of
+/// equal neighbours may be a peak.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PeakPicking {
     /// A peak is the largest value within so many seconds on both sides; two peaks are further apart.

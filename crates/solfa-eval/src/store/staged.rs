@@ -53,6 +53,14 @@ impl StagedFile {
     }
 }
 
+/// Writes a file that appears under its name whole or not at all, in place of one that had it. Its folder is created.
+///
+/// # Errors
+/// [`StoreError::Io`], or [`StoreError::Full`] where the disk is full; nothing is left then.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    StagedFile::write(path, |out| out.write_all(bytes))?.commit()
+}
+
 /// The folder that a file stands in.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {

@@ -10,6 +10,7 @@ use std::path::Path;
 
 pub use annotations::add_annotations;
 pub use read::{MidiPiece, parse, read};
+use solfa_eval::annotation::AnnotationError;
 pub use write::write;
 
 /// Why a MIDI file or its annotations cannot be used.
@@ -49,6 +50,16 @@ pub enum MidiError {
         /// Channels that are free for them.
         expected: usize,
     },
+}
+
+impl From<AnnotationError> for MidiError {
+    fn from(error: AnnotationError) -> Self {
+        match error {
+            AnnotationError::Read { path, source } => Self::Io { path: path.display().to_string(), error: source },
+            AnnotationError::Midi { path, reason } => Self::unplayable(&path, reason),
+            other => Self::unplayable(other.path(), other.reason()),
+        }
+    }
 }
 
 impl MidiError {

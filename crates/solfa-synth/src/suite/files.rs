@@ -1,51 +1,22 @@
-//! Files that appear whole or not at all.
+//! Files of a suite.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use serde::Serialize;
-use tempfile::Builder;
+use solfa_eval::store;
 
 use super::SuiteError;
 use crate::render::Stereo;
 
-/// What temporary names end in.
-const TEMPORARY_SUFFIX: &str = ".partial";
-
 /// Bytes before the samples of a WAV file.
 pub(super) const WAV_HEADER_BYTES: u64 = 44;
 
-/// Writes a file under a temporary name in its folder, and gives it its name when it is whole.
+/// Writes a file that appears under its name whole or not at all.
 ///
 /// # Errors
 /// What the system says, with the path.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), SuiteError> {
-    let io = |error| SuiteError::Io { path: path.display().to_string(), error };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(io)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut builder = Builder::new();
-    let prefix = format!(".{name}.");
-    builder.prefix(&prefix).suffix(TEMPORARY_SUFFIX);
-    // As for any other output, the umask decides who may read it; temporary files are private otherwise.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(io)?;
-    file.write_all(bytes).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(path).map_err(|error| io(error.error))?;
-    Ok(())
-}
-
-/// Removes what killed processes have left in a folder.
-pub(super) fn remove_temporary(folder: &Path) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') && name.ends_with(TEMPORARY_SUFFIX) {
-            // One that cannot be removed is in nobody's way.
-            let _ = std::fs::remove_file(entry.path());
-        }
-    }
+    Ok(store::write_whole(path, bytes)?)
 }
 
 /// A WAV file of 16 bits: one channel, or two.

@@ -27,6 +27,8 @@ pub use writer::{SuiteSettings, SuiteSummary, write_suite};
 
 pub use files::{wav_bytes, write_whole};
 
+use solfa_eval::store::StoreError;
+
 use crate::compose::ComposeError;
 use crate::midi::MidiError;
 use crate::render::RenderError;
@@ -74,6 +76,9 @@ pub enum SuiteError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// A file cannot be written.
+    #[error(transparent)]
+    Write(#[from] StoreError),
     /// A piece cannot be composed.
     #[error(transparent)]
     Compose(#[from] ComposeError),

@@ -7,9 +7,10 @@ use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use solfa_eval::dataset::{Record, Split};
+use solfa_eval::store::remove_abandoned;
 
 use super::SuiteError;
-use super::files::{WAV_HEADER_BYTES, remove_temporary, wav_bytes, write_lines, write_whole};
+use super::files::{WAV_HEADER_BYTES, wav_bytes, write_lines, write_whole};
 use super::material::{NOTE_SECONDS, PlannedNote, PlannedPiece, notes, pieces};
 use crate::compose::compose;
 use crate::labels::{Labels, Task};
@@ -84,6 +85,7 @@ pub fn write_suite(
         .map(|(place, piece)| (format!("audio/piece-{place:04}.wav"), Planned::Piece(piece)))
         .chain(notes.map(|(place, note)| (format!("audio/note-{place:04}.wav"), Planned::Note(note))))
         .collect();
+    remove_abandoned(&planned.iter().map(|(name, _)| folder.join(name)).collect::<Vec<_>>());
     let written: Vec<(bool, Vec<(String, Record)>)> = planned
         .par_iter()
         .map(|(name, planned)| {
@@ -100,7 +102,6 @@ pub fn write_suite(
     for (task, records) in &tables {
         write_lines(&folder.join(format!("{task}.jsonl")), records)?;
     }
-    remove_temporary(&folder.join("audio"));
     let tasks = tables.into_iter().map(|(task, records)| (task, records.len())).collect();
     Ok(SuiteSummary { rendered, kept: written.len() - rendered, tasks })
 }

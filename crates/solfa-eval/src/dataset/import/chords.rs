@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::folder::{Folder, is_audio, stem};
 use super::gather::{Candidate, Gathered};
 use super::{ExpectedRows, ImportError, ImportOptions, KnownDataSet};
-use crate::dataset::classes::pitch_class;
+use crate::annotation::{AnnotationError, read_data_set_chords};
 use crate::dataset::{Split, SplitItem};
 
 pub(super) const SETS: &[KnownDataSet] = &[KnownDataSet {
@@ -55,7 +55,7 @@ fn gather(folder: &Folder, options: &ImportOptions) -> Result<Gathered, ImportEr
         if is_of_billboard && stem(lab) != FULL {
             continue;
         }
-        let label = match chords(folder, lab)? {
+        let label = match chords(&folder.absolute(lab))? {
             Ok(label) => label,
             Err(reason) => {
                 gathered.leave_out(lab.display(), reason);
@@ -108,46 +108,19 @@ fn recording_of_folder<'paths>(
 }
 
 /// The chords of a file; or why the file is left out.
-fn chords(folder: &Folder, lab: &Path) -> Result<Result<Value, String>, ImportError> {
-    let mut chords: Vec<Value> = Vec::new();
-    let mut end_before = 0.0;
-    for (index, line) in folder.text(lab)?.lines().enumerate() {
-        let line = line.trim_start_matches('\u{feff}').trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let wrong = |reason: String| ImportError::Line { path: folder.absolute(lab), line: index + 1, reason };
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let &[start, end, chord] = fields.as_slice() else {
-            return Err(wrong(format!("expected start, end and chord, found `{line}`")));
-        };
-        let seconds = |text: &str| text.parse().ok().filter(|time: &f64| time.is_finite() && *time >= 0.0);
-        let (Some(start), Some(end)) = (seconds(start), seconds(end)) else {
-            return Err(wrong(format!("expected two times in seconds, found `{start}` and `{end}`")));
-        };
-        // Some files of Isophonics have intervals of no length, and starts that are off by rounding.
-        if end <= start {
-            continue;
-        }
-        if start < end_before - 0.5 {
-            return Err(wrong(format!(
-                "the interval begins at {start} s, before {end_before} s, where the last one ends"
-            )));
-        }
-        if !has_a_root(chord) {
-            return Ok(Err(format!("line {}: `{chord}` is no chord in Harte's syntax", index + 1)));
-        }
-        end_before = end;
-        chords.push(json!({ "start_time": start, "end_time": end, "chord_str": chord }));
+fn chords(path: &Path) -> Result<Result<Value, String>, ImportError> {
+    let chords = match read_data_set_chords(path) {
+        Ok(chords) => chords,
+        Err(error @ AnnotationError::Label { .. }) => return Ok(Err(error.reason())),
+        Err(other) => return Err(other.into()),
+    };
+    if chords.is_empty() {
+        return Ok(Err("it has no chord".into()));
     }
-    Ok(if chords.is_empty() { Err("it has no chord".into()) } else { Ok(chords.into()) })
-}
-
-/// Whether a text is `N`, `X`, or begins with a root. The rest is for whoever scores it.
-fn has_a_root(chord: &str) -> bool {
-    let root = chord.split([':', '/', '(']).next().unwrap_or_default();
-    matches!(chord, "N" | "X")
-        || (root.starts_with(|first: char| first.is_ascii_uppercase()) && pitch_class(root).is_some())
+    let parts = chords.intervals.iter().zip(&chords.labels);
+    let label =
+        parts.map(|(part, chord)| json!({ "start_time": part.start, "end_time": part.end, "chord_str": chord }));
+    Ok(Ok(label.collect()))
 }
 
 #[cfg(test)]
@@ -185,7 +158,8 @@ mod tests {
         assert_eq!(label[2], json!({"start_time": 11.45907, "end_time": 12.9, "chord_str": "A:min7/b3"}));
         assert_eq!(
             left_out(&imported),
-            "own/w.lab: no recording has its name\nown/z.lab: line 1: `H:maj` is no chord in Harte's syntax\n"
+            "own/w.lab: no recording has its name\nown/z.lab: line 1: a chord in Harte's syntax \
+             (a root from `A` to `G`, `N` or `X` is expected, not `H`) is expected, and `H:maj` is found\n"
         );
         assert_eq!(unreadable(&imported), ["v.wav"]);
         assert_eq!(imported.report.unused, ["audio/The Beatles/Help/01_-_x.wav"]);
@@ -198,24 +172,17 @@ mod tests {
         assert!(error().contains("expected NAME.lab"));
         place.wav("a.wav", 0.1);
         for (text, expected) in [
-            ("0 1\n", "a.lab, line 1: expected start, end and chord, found `0 1`"),
-            ("0 1 C\n\nx 2 C\n", "a.lab, line 3: expected two times in seconds"),
-            ("0 5 C\n1 6 D\n", "a.lab, line 2: the interval begins at 1 s, before 5 s"),
+            ("0 1\n", "a.lab, line 1: `start end label` is expected, and `0 1` is found"),
+            ("0 1 C\n\nx 2 C\n", "a.lab, line 3: a finite number is expected, and `x` is found"),
+            (
+                "0 5 C\n1 6 D\n",
+                "a.lab, line 2: a start at 4.5 s or later, where the interval of line 1 ends, is expected, and `1` is found",
+            ),
         ] {
             place.write("a.lab", text);
             assert!(error().contains(expected), "{}", error());
         }
         place.write("a.lab", "# nothing\n");
         assert!(error().contains("1 left out (first a.lab: it has no chord)"), "{}", error());
-    }
-
-    #[test]
-    fn roots_are_recognised() {
-        for chord in ["N", "X", "C", "Bb:maj", "F#:min7(*b3)/5", "Ebb/3", "G(1,5)"] {
-            assert!(has_a_root(chord), "{chord}");
-        }
-        for chord in ["", "n", "c:maj", "H", "Cx:maj", ":maj", "1"] {
-            assert!(!has_a_root(chord), "{chord}");
-        }
     }
 }

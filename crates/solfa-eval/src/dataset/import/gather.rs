@@ -6,13 +6,13 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use super::folder::Folder;
 use super::{
     Duplicate, ImportError, ImportOptions, ImportProgress, ImportReport, Imported, KnownDataSet, LeftOut, RowCount,
 };
 use crate::dataset::{AudioHeader, CheckedAudio, Record, Split, SplitItem, SplitShares, check_audio, random_splits};
+use crate::store::hash::sha256;
 
 /// What an importer found in a data set's files, before any recording is opened.
 pub(super) struct Gathered {
@@ -79,6 +79,25 @@ impl Gathered {
             candidate.split = split;
         }
         self.is_seeded = true;
+    }
+}
+
+/// That a data set with `count` folds can be split with this one as the test split. `first` is the file of the first fold.
+pub(super) fn check_fold(chosen: usize, count: usize, first: &str) -> Result<(), ImportError> {
+    if count >= 3 && chosen < count {
+        return Ok(());
+    }
+    Err(ImportError::Option(format!(
+        "fold {chosen} of {count}: expected at least three folds ({first}, ..), and a fold from 0 on that is one of them"
+    )))
+}
+
+/// The split of a fold: the chosen one is the test split, the next one validation, the others training.
+pub(super) fn split_of_fold(fold: usize, chosen: usize, count: usize) -> Split {
+    match fold {
+        fold if fold == chosen => Split::Test,
+        fold if fold == (chosen + 1) % count => Split::Validation,
+        _ => Split::Train,
     }
 }
 
@@ -317,26 +336,16 @@ fn length_of(path: &Path) -> std::io::Result<Vec<u8>> {
 fn hash_of_samples(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
-    let mut hash = Sha256::new();
+    let mut bytes = Vec::new();
     for start in [0, length / 2, length.saturating_sub(SAMPLE_BYTES)] {
         file.seek(SeekFrom::Start(start))?;
-        let mut bytes = Vec::new();
         (&mut file).take(SAMPLE_BYTES).read_to_end(&mut bytes)?;
-        hash.update(&bytes);
     }
-    Ok(hash.finalize().to_vec())
+    Ok(sha256(bytes.as_slice())?.to_vec())
 }
 
 fn hash_of_all(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut block = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut block)? {
-            0 => return Ok(hash.finalize().to_vec()),
-            length => hash.update(&block[..length]),
-        }
-    }
+    Ok(sha256(File::open(path)?)?.to_vec())
 }
 
 #[cfg(test)]

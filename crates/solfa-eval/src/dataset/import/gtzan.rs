@@ -20,8 +20,10 @@ use serde_json::{Value, json};
 use super::folder::Folder;
 use super::gather::{Candidate, Gathered};
 use super::{ExpectedRows, ImportError, ImportOptions, KnownDataSet};
+use crate::annotation::{AnnotationError, Jams, JamsAnnotation};
 use crate::dataset::Split;
 use crate::dataset::classes::GTZAN_GENRES;
+use crate::metrics::tempo::tempo_of_beats;
 
 const SPLIT_RULE: &str = "fault-filtered, artist-aware (Kereliuk, Sturm and Larsen 2015)";
 
@@ -210,7 +212,11 @@ fn gather_beats(folder: &Folder, _: &ImportOptions) -> Result<Gathered, ImportEr
             gathered.leave_out(&excerpt.name, format!("there is no {}", names[0]));
             return Ok(());
         };
-        let label = beats_of_jams(&folder.json(jams)?);
+        let label = match Jams::read(&folder.absolute(jams)) {
+            Ok(read) => beats_of_jams(&read),
+            Err(error @ (AnnotationError::Content { .. } | AnnotationError::Observation { .. })) => Err(error.reason()),
+            Err(error) => return Err(error.into()),
+        };
         match label {
             Ok(label) => {
                 without_downbeats += usize::from(label["downbeat"] == json!([]));
@@ -227,55 +233,34 @@ fn gather_beats(folder: &Folder, _: &ImportOptions) -> Result<Gathered, ImportEr
 }
 
 /// Beats, downbeats and tempo of a JAMS file: the tempo that it states, else that of the median interval of its beats.
-fn beats_of_jams(jams: &Value) -> Result<Value, String> {
-    let annotations = jams["annotations"].as_array().ok_or("expected `annotations`, found none")?;
+fn beats_of_jams(jams: &Jams) -> Result<Value, String> {
     let of_type = |kind: &str| {
-        annotations
-            .iter()
-            .find(|annotation| annotation["namespace"] == "beat" && annotation["sandbox"]["annotation_type"] == kind)
+        let is_it = |one: &&JamsAnnotation| one.namespace == "beat" && one.annotation_type.as_deref() == Some(kind);
+        jams.annotations.iter().find(is_it)
     };
     let beats = times(of_type("beat").ok_or("expected an annotation of beats, found none")?)?;
     let downbeats = of_type("downbeat").map_or(Ok(Vec::new()), times)?;
     if beats.is_empty() {
         return Err("it has no beats".into());
     }
-    let stated = annotations.iter().find(|annotation| annotation["namespace"] == "tempo");
-    let stated = stated.and_then(|annotation| annotation["data"][0]["value"].as_f64()).filter(|tempo| *tempo > 0.0);
+    let stated = jams.annotations.iter().find(|annotation| annotation.namespace == "tempo");
+    let stated = stated.and_then(|annotation| annotation.observations.first()?.value.as_f64());
     let mut label = json!({ "beat": beats, "downbeat": downbeats });
-    if let Some(tempo) = stated.or_else(|| median_tempo(&beats)) {
+    if let Some(tempo) = stated.filter(|tempo| *tempo > 0.0).or_else(|| tempo_of_beats(&beats)) {
         label["tempo"] = tempo.into();
     }
     Ok(label)
 }
 
-/// The times of an annotation's data: a list of observations, or (in older files) lists of their fields.
-fn times(annotation: &Value) -> Result<Vec<f64>, String> {
-    let wrong = || "expected a time in seconds for each beat".to_owned();
-    let seconds = |value: &Value| value.as_f64().filter(|time| *time >= 0.0).ok_or_else(wrong);
-    let mut times: Vec<f64> = match &annotation["data"] {
-        Value::Array(observations) => observations.iter().map(|one| seconds(&one["time"])).collect::<Result<_, _>>()?,
-        Value::Object(fields) => {
-            let times = fields.get("time").and_then(Value::as_array).ok_or_else(wrong)?;
-            times.iter().map(seconds).collect::<Result<_, _>>()?
-        }
-        _ => return Err(wrong()),
-    };
+/// The times of an annotation, ascending, each once. What the values are does not matter: beats and downbeats stand apart.
+fn times(annotation: &JamsAnnotation) -> Result<Vec<f64>, String> {
+    let mut times: Vec<f64> = annotation.observations.iter().map(|observation| observation.time).collect();
+    if let Some(time) = times.iter().find(|time| **time < 0.0) {
+        return Err(format!("expected times of beats that are not negative, found {time} s"));
+    }
     times.sort_by(f64::total_cmp);
     times.dedup();
     Ok(times)
-}
-
-/// 60 over the median interval.
-pub(super) fn median_tempo(beats: &[f64]) -> Option<f64> {
-    let mut intervals: Vec<f64> = beats.windows(2).map(|pair| pair[1] - pair[0]).filter(|step| *step > 0.0).collect();
-    intervals.sort_by(f64::total_cmp);
-    let middle = intervals.len() / 2;
-    let median = match intervals.len() {
-        0 => return None,
-        length if length % 2 == 1 => intervals[middle],
-        _ => (intervals[middle - 1] + intervals[middle]) / 2.0,
-    };
-    Some(60.0 / median)
 }
 
 #[cfg(test)]
@@ -377,7 +362,7 @@ mod tests {
         }
         let beats = r#"[{"time": 0.5, "value": 1}, {"time": 1.0}, {"time": 1.5}, {"time": 2.1}]"#;
         place.write("jams/blues.00029.wav.jams", jams(beats, r#"[{"time": 0.5}]"#, ""));
-        let tempo = r#"{"namespace": "tempo", "data": [{"value": 93.5}]},"#;
+        let tempo = r#"{"namespace": "tempo", "data": [{"time": 0.0, "duration": 30.0, "value": 93.5}]},"#;
         place.write("jams/blues.00030.wav.jams", jams(r#"{"time": [2.0, 1.0]}"#, "[]", tempo));
         place.write("jams/jazz.00073.wav.jams", jams("[]", "[]", ""));
         place.write("jams/rock.00010.wav.jams", jams(r#"[{"time": "x"}]"#, "[]", ""));
@@ -396,10 +381,12 @@ mod tests {
         let left_out = left_out(&imported);
         assert!(left_out.contains("blues.00000: there is no blues.00000.wav.jams"));
         assert!(left_out.contains("jazz.00073.wav.jams: it has no beats"));
-        assert!(left_out.contains("rock.00010.wav.jams: expected a time in seconds for each beat"));
+        let wrong =
+            "rock.00010.wav.jams: observation 0 of namespace beat: a time in seconds is expected, and `\"x\"` is found";
+        assert!(left_out.contains(wrong), "{left_out}");
         assert_eq!(imported.report.notes, ["1 excerpts have no downbeats"]);
         place.write("jams/rock.00010.wav.jams", "{");
         let error = place.try_import("gtzan-beats", &ImportOptions::default()).unwrap_err().to_string();
-        assert!(error.contains("rock.00010.wav.jams: expected JSON"), "{error}");
+        assert!(error.contains("rock.00010.wav.jams: JAMS is JSON, and this is none"), "{error}");
     }
 }

@@ -19,11 +19,12 @@ use serde_json::{Value, json};
 
 use super::folder::{Folder, stem};
 use super::gather::{Candidate, Gathered};
-use super::gtzan::median_tempo;
 use super::table::Table;
 use super::{ExpectedRows, ImportError, ImportOptions, KnownDataSet};
+use crate::annotation::{downbeats, read_beats, read_section_boundaries};
 use crate::dataset::classes::harmonix_function;
 use crate::dataset::{Split, SplitItem};
+use crate::metrics::tempo::tempo_of_beats;
 
 const LICENCE: &str = "annotations: see the repository; recordings do not come with it";
 const ORIGIN: &str = "github.com/urinieto/harmonixset";
@@ -56,17 +57,14 @@ pub(super) const SETS: &[KnownDataSet] = &[
     },
 ];
 
-/// The fields of lines that are not empty, with their numbers from 1 on.
-type Lines<'text> = Vec<(usize, Vec<&'text str>)>;
-
-/// The line that is wrong, or 0 where only the file says nothing; and what is wrong.
-type Wrong = (usize, String);
+/// A label, or why there is none.
+type Labelled = Result<Value, &'static str>;
 
 fn gather(
     folder: &Folder,
     options: &ImportOptions,
     annotations: &str,
-    label: &dyn Fn(&str, &Lines) -> Result<Value, Wrong>,
+    label: &dyn Fn(&str, &Path) -> Result<Labelled, ImportError>,
 ) -> Result<Gathered, ImportError> {
     let mut gathered = Gathered::new(format!("{} by song, by chance", options.shares));
     let is_annotation = |path: &&PathBuf| {
@@ -78,18 +76,10 @@ fn gather(
         return Err(folder.layout_error("Harmonix", format!("{annotations}/NAME.txt")));
     }
     for file in files {
-        let text = folder.text(file)?;
-        let lines: Lines = text
-            .lines()
-            .enumerate()
-            .map(|(index, line)| (index + 1, line.split_whitespace().collect::<Vec<_>>()))
-            .filter(|(_, fields)| !fields.is_empty())
-            .collect();
         let name = stem(file);
-        match label(&name, &lines) {
+        match label(&name, &folder.absolute(file))? {
             Ok(label) => gathered.candidates.push(Candidate::new(folder.find_audio(&name), label, Split::Train)),
-            Err((0, reason)) => gathered.leave_out(file.display(), reason),
-            Err((line, reason)) => return Err(ImportError::Line { path: folder.absolute(file), line, reason }),
+            Err(reason) => gathered.leave_out(file.display(), reason),
         }
     }
     let item = |candidate: &Candidate| SplitItem { group: stem(&candidate.audio), stratum: String::new() };
@@ -97,67 +87,41 @@ fn gather(
     Ok(gathered)
 }
 
-fn seconds(line: usize, text: &str) -> Result<f64, Wrong> {
-    let time = text.parse().ok().filter(|time: &f64| time.is_finite() && *time >= 0.0);
-    time.ok_or_else(|| (line, format!("expected a time in seconds, found `{text}`")))
-}
-
 /// Sections from each boundary to the next. What begins at the last boundary has no end; it is `end` in the data set.
-fn sections(_: &str, lines: &Lines) -> Result<Value, Wrong> {
-    let mut boundaries: Vec<(f64, String)> = Vec::new();
-    for (line, fields) in lines {
-        let [time, label @ ..] = fields.as_slice() else { continue };
-        let time = seconds(*line, time)?;
-        if label.is_empty() {
-            return Err((*line, "expected a time and a label, found a time".into()));
-        }
-        if boundaries.last().is_some_and(|(before, _)| *before > time) {
-            return Err((*line, format!("{time} s comes before the line above")));
-        }
-        boundaries.push((time, label.join(" ")));
-    }
-    let sections: Vec<Value> = boundaries
-        .windows(2)
-        .filter(|pair| pair[0].0 < pair[1].0)
-        .filter_map(|pair| {
-            let label = harmonix_function(&pair[0].1)?;
-            Some(json!({ "start_time": pair[0].0, "end_time": pair[1].0, "label": label, "raw_label": pair[0].1 }))
+fn sections(_: &str, file: &Path) -> Result<Labelled, ImportError> {
+    let found = read_section_boundaries(file)?;
+    let parts = found.intervals.iter().zip(&found.labels);
+    let sections: Vec<Value> = parts
+        .filter_map(|(part, raw_label)| {
+            let label = harmonix_function(raw_label)?;
+            Some(json!({ "start_time": part.start, "end_time": part.end, "label": label, "raw_label": raw_label }))
         })
         .collect();
-    if sections.is_empty() { Err((0, "it has no section".into())) } else { Ok(sections.into()) }
+    Ok(if sections.is_empty() { Err("it has no section") } else { Ok(sections.into()) })
 }
 
 fn gather_beats(folder: &Folder, options: &ImportOptions) -> Result<Gathered, ImportError> {
     let songs = folder.find("metadata.csv").map(|path| metadata(folder, path)).transpose()?.unwrap_or_default();
-    let label = |name: &str, lines: &Lines| {
-        let (mut beats, mut downbeats) = (Vec::new(), Vec::new());
-        for (line, fields) in lines {
-            let [time, place, ..] = fields.as_slice() else {
-                return Err((
-                    *line,
-                    format!("expected seconds and the place in the bar, found `{}`", fields.join(" ")),
-                ));
-            };
-            let time = seconds(*line, time)?;
-            beats.push(time);
-            match place.parse::<f64>() {
-                Ok(1.0) => downbeats.push(time),
-                Ok(_) => {}
-                Err(_) => return Err((*line, format!("expected the place in the bar, found `{place}`"))),
-            }
+    let label = |name: &str, file: &Path| {
+        let beats = read_beats(file)?;
+        if let Some(beat) = beats.iter().find(|beat| beat.time < 0.0 || beat.position.is_none()) {
+            let expected = "expected seconds that are not negative and a place in the bar for each beat";
+            let found = beat.position.map_or_else(|| "no place".to_owned(), |position| format!("place {position}"));
+            return Err(ImportError::file(file, format!("{expected}, found {} s and {found}", beat.time)));
         }
         if beats.is_empty() {
-            return Err((0, "it has no beats".into()));
+            return Ok(Err("it has no beats"));
         }
-        let mut label = json!({ "beat": beats, "downbeat": downbeats });
+        let times: Vec<f64> = beats.iter().map(|beat| beat.time).collect();
+        let mut label = json!({ "beat": times, "downbeat": downbeats(&beats) });
         let song = songs.get(name);
-        if let Some(tempo) = song.and_then(|song| song.tempo).or_else(|| median_tempo(&beats)) {
+        if let Some(tempo) = song.and_then(|song| song.tempo).or_else(|| tempo_of_beats(&times)) {
             label["tempo"] = tempo.into();
         }
         if let Some(meter) = song.and_then(|song| song.meter.clone()) {
             label["meter"] = meter.into();
         }
-        Ok(label)
+        Ok(Ok(label))
     };
     gather(folder, options, "beats_and_downbeats", &label)
 }
@@ -239,16 +203,24 @@ mod tests {
         let error = |name: &str| place.try_import(name, &ImportOptions::default()).unwrap_err().to_string();
         assert!(error("harmonix-beats").contains("expected beats_and_downbeats/NAME.txt"));
         for (text, expected) in [
-            ("0.0 intro\nx verse", "a.txt, line 2: expected a time in seconds, found `x`"),
-            ("0.0 intro\n\n1.0", "a.txt, line 3: expected a time and a label"),
-            ("5.0 intro\n1.0 verse", "a.txt, line 2: 1 s comes before the line above"),
+            ("0.0 intro\nx verse", "a.txt, line 2: a finite number is expected, and `x` is found"),
+            ("0.0 intro\n\n1.0", "a.txt, line 3: `start label` is expected, and `1.0` is found"),
+            ("5.0 intro\n1.0 verse", "a.txt, line 2: a start after 5 s, that of line 1 is expected, and `1` is found"),
         ] {
             place.write("segments/a.txt", text);
-            assert!(error("harmonix-structure").ends_with(expected) || error("harmonix-structure").contains(expected));
+            assert!(error("harmonix-structure").contains(expected), "{}", error("harmonix-structure"));
         }
-        place.write("beats_and_downbeats/a.txt", "1.0");
-        assert!(error("harmonix-beats").contains("line 1: expected seconds and the place in the bar, found `1.0`"));
-        place.write("beats_and_downbeats/a.txt", "1.0 x");
-        assert!(error("harmonix-beats").contains("line 1: expected the place in the bar, found `x`"));
+        for (text, expected) in [
+            (
+                "1.0",
+                "a.txt: expected seconds that are not negative and a place in the bar for each beat, found 1 s and no",
+            ),
+            ("-1.0 1", "found -1 s and place 1"),
+            ("1.0 x", "line 1: a finite number is expected, and `x` is found"),
+            ("1.0 1\n0.5 2", "line 2: a time of 1 s, which comes before it, or later is expected, and `0.5` is found"),
+        ] {
+            place.write("beats_and_downbeats/a.txt", text);
+            assert!(error("harmonix-beats").contains(expected), "{}", error("harmonix-beats"));
+        }
     }
 }

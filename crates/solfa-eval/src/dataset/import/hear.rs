@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::folder::Folder;
-use super::gather::{Candidate, Gathered};
+use super::gather::{Candidate, Gathered, check_fold, split_of_fold};
 use super::{ExpectedRows, ImportError, ImportOptions, KnownDataSet};
 use crate::dataset::Split;
 
@@ -98,19 +98,10 @@ fn parts(folder: &Folder, options: &ImportOptions, gathered: &mut Gathered) -> R
     if count == 0 {
         return Err(folder.layout_error("a task of HEAR", "train.json, valid.json and test.json, or fold00.json, .."));
     }
-    if count < 3 || options.fold >= count {
-        return Err(ImportError::Option(format!(
-            "fold {} of {count}: expected at least three folds (fold00.json, ..), and a fold from 0 on that is one of them",
-            options.fold
-        )));
-    }
+    check_fold(options.fold, count, "fold00.json")?;
     gathered.split_rule =
         format!("fold {} of {count} test, the next one validation, the others training", options.fold);
-    let split = |number: usize| match number {
-        number if number == options.fold => Split::Test,
-        number if number == (options.fold + 1) % count => Split::Validation,
-        _ => Split::Train,
-    };
+    let split = |number: usize| split_of_fold(number, options.fold, count);
     Ok(folds.into_iter().enumerate().map(|(number, (file, name))| Part { file, name, split: split(number) }).collect())
 }
 

@@ -1,26 +1,33 @@
-//! HookTheory: sections and keys of short excerpts.
+//! HookTheory: sections, keys and melodies of short excerpts.
 //!
 //! Donahue, Thickstun and Liang, "Melody transcription via generative pre-training", ISMIR 2022 (Sheet Sage), from
 //! TheoryTab's user annotations.
 //!
 //! Layout: `Hooktheory.json` (unpacked from `Hooktheory.json.gz`): `{ID: {split, youtube: {id}, alignment: {refined: {beats,
-//! times}}, annotations: {num_beats, keys: [{tonic_pitch_class, scale_degree_intervals}]}, hooktheory: {urls}}}`, and
-//! recordings as `ID.mp3` (an excerpt) or `YOUTUBE_ID.mp3` (the whole song) with any extension, anywhere below the folder.
-//! An excerpt of a whole song gives `segment_start` and `segment_end`, from its first beat to its last. The splits are the
-//! file's own, by song.
+//! times}}, annotations: {num_beats, keys: [{tonic_pitch_class, scale_degree_intervals}], melody: [{onset, offset, octave,
+//! pitch_class}]}, tags, hooktheory: {urls}}}`, and recordings as `ID.mp3` (an excerpt, from its first beat to its last) or
+//! `YOUTUBE_ID.mp3` (the whole song) with any extension, anywhere below the folder; the set has none of its own. An excerpt
+//! of a whole song gives `segment_start` and `segment_end`, from its first beat to its last. The splits are the file's own,
+//! by song.
 //!
 //! The section is the part of TheoryTab's address after `#`, without a number (`#chorus-2`); `instrumental` and `solo` are
 //! `inst`. A label is a list of one section, as in MARBLE v2. The key is that of the first annotation; other modes than major
 //! and natural minor are left out, and so are excerpts whose key changes.
 //!
-//! What is scored as one has the same `ori_uid`: for sections each excerpt, for keys the excerpts of a song, as in MARBLE v2.
-//! Where excerpts of a song are in several keys, each stands for itself.
+//! A melody's onsets and offsets are in beats. The refined alignment makes times of them, on lines between its points and on
+//! the first and the last of these beyond, and they are written from the excerpt's beginning on. A note's MIDI number is
+//! `pitch_class + 12 (5 + octave)`. As in the authors' own reader (sheetsage's `data.py`, read there), excerpts count that
+//! are tagged `AUDIO_AVAILABLE`, `MELODY` and `REFINED_ALIGNMENT` and not `TEMPO_CHANGES`: 16,373, of which 1,480 are for
+//! testing, by the authors' tests.
+//!
+//! What is scored as one has the same `ori_uid`: each excerpt, but for keys the excerpts of a song, as in MARBLE v2. Where
+//! excerpts of a song are in several keys, each stands for itself.
 //!
 //! MARBLE v2's own JSON lines need no import: they are read as they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::folder::Folder;
 use super::gather::{Candidate, Gathered, Stretch};
@@ -57,6 +64,18 @@ pub(super) const SETS: &[KnownDataSet] = &[
         origin: ORIGIN,
         expected: ExpectedRows::UNKNOWN,
         gather: |folder, _| gather(folder, key, Unit::Song),
+    },
+    KnownDataSet {
+        name: "hooktheory-melody",
+        title: "HookTheory, melodies",
+        task: "notes of the melody, of a short excerpt",
+        paper: "Donahue, Thickstun and Liang 2022",
+        layout: LAYOUT,
+        split_rule: SPLIT_RULE,
+        licence: LICENCE,
+        origin: ORIGIN,
+        expected: ExpectedRows { test: Some(1_480), ..ExpectedRows::in_all(16_373) },
+        gather: |folder, _| gather(folder, melody, Unit::Excerpt),
     },
 ];
 
@@ -173,12 +192,50 @@ fn key(excerpt: &Value) -> Result<Value, String> {
     Ok(KEYS[offset + tonic as usize].into())
 }
 
-/// From the first beat to the last, by the refined alignment, in seconds.
-fn stretch(excerpt: &Value) -> Option<(f64, f64)> {
+/// What an excerpt's melody is tagged with, and what it is not: the authors' choice for transcription.
+const MELODY_TAGS: [&str; 3] = ["AUDIO_AVAILABLE", "MELODY", "REFINED_ALIGNMENT"];
+const NO_MELODY_TAG: &str = "TEMPO_CHANGES";
+
+/// Notes in seconds from the excerpt's beginning on.
+fn melody(excerpt: &Value) -> Result<Value, String> {
+    let tags: Vec<&str> = excerpt["tags"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if let Some(absent) = MELODY_TAGS.iter().find(|tag| !tags.contains(*tag)) {
+        return Err(format!("it is not tagged {absent}"));
+    }
+    if tags.contains(&NO_MELODY_TAG) {
+        return Err(format!("it is tagged {NO_MELODY_TAG}"));
+    }
+    let (Some((beats, times)), Some((start, _))) = (alignment(excerpt), stretch(excerpt)) else {
+        return Err("its alignment says no beginning and end".into());
+    };
+    let notes = excerpt["annotations"]["melody"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if notes.is_empty() {
+        return Err("it has no melody".into());
+    }
+    let read = |note: &Value| {
+        let seconds = |name: &str| Some((time_of(note[name].as_f64()?, &beats, &times)? - start).max(0.0));
+        let octave = note["octave"].as_i64().filter(|octave| (-5..=5).contains(octave))?;
+        let pitch_class = note["pitch_class"].as_i64().filter(|pitch_class| (0..12).contains(pitch_class))?;
+        let (onset, offset, pitch) = (seconds("onset")?, seconds("offset")?, pitch_class + 12 * (5 + octave));
+        let is_one = onset < offset && offset.is_finite() && pitch < 128;
+        is_one.then(|| json!({ "onset": onset, "offset": offset, "pitch": pitch }))
+    };
+    let read = |note: &Value| read(note).ok_or_else(|| format!("{note} is no note in its alignment"));
+    let notes: Vec<Value> = notes.iter().map(read).collect::<Result<_, _>>()?;
+    Ok(json!({ "notes": notes }))
+}
+
+/// Beats and their times in seconds, by the refined alignment.
+fn alignment(excerpt: &Value) -> Option<(Vec<f64>, Vec<f64>)> {
     let numbers = |name: &str| -> Option<Vec<f64>> {
         excerpt["alignment"]["refined"][name].as_array()?.iter().map(Value::as_f64).collect()
     };
-    let (beats, times) = (numbers("beats")?, numbers("times")?);
+    Some((numbers("beats")?, numbers("times")?))
+}
+
+/// From the first beat to the last, by the refined alignment, in seconds.
+fn stretch(excerpt: &Value) -> Option<(f64, f64)> {
+    let (beats, times) = alignment(excerpt)?;
     let last = excerpt["annotations"]["num_beats"].as_f64()?;
     let (start, end) = (time_of(0.0, &beats, &times)?, time_of(last, &beats, &times)?);
     (start < end).then_some((start.max(0.0), end))
@@ -267,6 +324,54 @@ mod tests {
         let imported = place.import("hooktheory-key");
         let units: Vec<&str> = imported.records.iter().filter_map(|record| record.ori_uid.as_deref()).collect();
         assert_eq!(units, ["one", "two"], "Db major and A minor");
+    }
+
+    #[test]
+    fn melodies_are_in_seconds_from_the_beginning_of_the_excerpt() {
+        let place = Place::new();
+        let excerpt = |split: &str, song: &str, tags: &str, note: &str| {
+            json!({
+                "split": split, "youtube": {"id": song},
+                "tags": format!("AUDIO_AVAILABLE REFINED_ALIGNMENT {tags}").split_whitespace().collect::<Vec<_>>(),
+                "annotations": {"num_beats": 16, "melody": serde_json::from_str::<Value>(note).unwrap()},
+                "alignment": {"user": null, "refined": {"beats": [0, 8, 16], "times": [1.0, 5.0, 6.0]}},
+            })
+        };
+        // From 7 beats (4.5 s) to 10 (5.25 s): C5 is an octave above middle C.
+        let notes = r#"[{"onset": 0, "offset": 0.5, "octave": 0, "pitch_class": 0},
+                        {"onset": 7, "offset": 10, "octave": 1, "pitch_class": 0},
+                        {"onset": 10, "offset": 10.5, "octave": -1, "pitch_class": 11}]"#;
+        let file = json!({
+            "cut": excerpt("TRAIN", "song1", "MELODY SWING", notes),
+            "whole": excerpt("TEST", "song2", "MELODY", notes),
+            "changing": excerpt("TEST", "song2", "MELODY TEMPO_CHANGES", notes),
+            "chords": excerpt("VALID", "song2", "HARMONY", "null"),
+            "empty": excerpt("VALID", "song2", "MELODY", "[]"),
+            "backwards": excerpt("VALID", "song2", "MELODY", r#"[{"onset": 2, "offset": 1, "octave": 0, "pitch_class": 0}]"#),
+            "high": excerpt("VALID", "song2", "MELODY", r#"[{"onset": 0, "offset": 1, "octave": 5, "pitch_class": 8}]"#),
+        });
+        place.write("Hooktheory.json", file.to_string());
+        place.wav("clips/cut.wav", 0.2);
+        place.wav("songs/song2.wav", 0.2);
+        let imported = place.import("hooktheory-melody");
+        let label = r#"{"notes":[{"onset":0.0,"offset":0.25,"pitch":60},{"onset":3.5,"offset":4.25,"pitch":72},{"onset":4.25,"offset":4.3125,"pitch":59}]}"#;
+        assert_eq!(
+            rows(&imported),
+            [("clips/cut.wav", label.into(), "train"), ("songs/song2.wav", label.into(), "test")]
+        );
+        assert_eq!(imported.records[1].segment(), Some((1.0, 6.0)));
+        let expected = imported.report.rows.iter().map(|row| row.expected).collect::<Vec<_>>();
+        assert_eq!(expected, [None, None, Some(1_480), Some(16_373)]);
+        let left_out = left_out(&imported);
+        for reason in [
+            "changing: it is tagged TEMPO_CHANGES",
+            "chords: it is not tagged MELODY",
+            "empty: it has no melody",
+            r#"backwards: {"onset":2,"offset":1,"octave":0,"pitch_class":0} is no note in its alignment"#,
+            "high: ",
+        ] {
+            assert!(left_out.contains(reason), "{left_out}");
+        }
     }
 
     #[test]

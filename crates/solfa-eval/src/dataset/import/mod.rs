@@ -13,11 +13,13 @@ mod folder;
 mod folders;
 mod gather;
 mod giantsteps;
+mod giantsteps_tempo;
 mod gtzan;
 mod harmonix;
 mod hear;
 mod hooktheory;
 mod jamendo;
+mod maestro;
 mod magnatagatune;
 mod musdb18;
 mod npy;
@@ -38,6 +40,8 @@ use super::{AudioProblem, DataSet, DataSetError, Record, Split, SplitShares};
 use folder::Folder;
 use gather::{Gathered, finish};
 pub use table_rows::{Filter, LabelForm, TableOptions};
+
+use crate::annotation::AnnotationError;
 
 /// A data set whose layout is known.
 pub struct KnownDataSet {
@@ -105,6 +109,7 @@ pub fn known_data_sets() -> impl Iterator<Item = &'static KnownDataSet> {
     [
         gtzan::SETS,
         giantsteps::SETS,
+        giantsteps_tempo::SETS,
         emomusic::SETS,
         magnatagatune::SETS,
         jamendo::SETS,
@@ -114,6 +119,7 @@ pub fn known_data_sets() -> impl Iterator<Item = &'static KnownDataSet> {
         harmonix::SETS,
         hooktheory::SETS,
         chords::SETS,
+        maestro::SETS,
         hear::SETS,
         folders::SETS,
         table_rows::SETS,
@@ -292,6 +298,9 @@ pub enum ImportError {
         /// What is wrong.
         reason: String,
     },
+    /// An annotation of the data set cannot be read.
+    #[error(transparent)]
+    Annotation(#[from] AnnotationError),
     /// An option is missing or makes no sense for the data set.
     #[error("{0}")]
     Option(String),
