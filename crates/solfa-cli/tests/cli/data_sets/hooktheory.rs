@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::sound::{notes, write};
+use super::sound::{add, notes, silence, write};
 use super::{Case, SET};
 use crate::common::Workplace;
 
@@ -28,12 +28,24 @@ pub(super) const KEY: Case = Case {
     ..STRUCTURE
 };
 
+pub(super) const MELODY: Case = Case {
+    task: "hooktheory-melody",
+    import: "hooktheory-melody",
+    lay_out: melodies,
+    rows: [8, 3, 4],
+    num_scored: 4,
+    probe: "--model mel",
+    ..STRUCTURE
+};
+
 /// The pitch class of a tonic, steps of the scale, and the triad.
 const KEYS: [(u64, [u64; 6], [u8; 3]); 2] =
     [(0, [2, 2, 1, 2, 2, 2], [60, 64, 67]), (6, [2, 1, 2, 2, 1, 2], [54, 57, 61])];
 
 /// Seconds of an excerpt, four beats.
 const EXCERPT: f64 = 2.0;
+
+const TAGS: [&str; 4] = ["AUDIO_AVAILABLE", "HARMONY", "MELODY", "REFINED_ALIGNMENT"];
 
 /// The triad of a key, which a chorus has three octaves higher as well.
 fn excerpt_sound(key: usize, is_chorus: bool, seed: usize) -> Vec<f32> {
@@ -51,7 +63,7 @@ fn excerpt(split: &str, song: usize, is_chorus: bool, key: usize) -> Value {
     let address = format!("https://www.hooktheory.com/theorytab/view/artist/song-{song}");
     let alignment = json!({"beats": [0, 4], "times": [start, start + EXCERPT]});
     json!({
-        "tags": ["AUDIO_AVAILABLE", "MELODY"],
+        "tags": TAGS,
         "split": split,
         "hooktheory": {
             "id": format!("x{song}"), "artist": "artist", "song": format!("song-{song}"),
@@ -69,10 +81,14 @@ fn excerpt(split: &str, song: usize, is_chorus: bool, key: usize) -> Value {
     })
 }
 
+fn split(song: usize) -> &'static str {
+    ["TRAIN", "VALID", "TEST"][usize::from(song >= 8) + usize::from(song >= 11)]
+}
+
 fn songs(place: &Workplace) {
     let mut excerpts = Map::new();
     for song in 0..15 {
-        let split = ["TRAIN", "VALID", "TEST"][usize::from(song >= 8) + usize::from(song >= 11)];
+        let split = split(song);
         let mut samples = Vec::new();
         for is_chorus in [false, true] {
             let key = (song + usize::from(song == 14 && is_chorus)) % 2;
@@ -83,6 +99,41 @@ fn songs(place: &Workplace) {
             samples.extend(excerpt_sound(key, is_chorus, 2 * song + usize::from(is_chorus)));
         }
         write(place, &format!("{SET}/audio/youtube-{song:03}.mp3"), &samples);
+    }
+    place.write(&format!("{SET}/Hooktheory.json"), Value::Object(excerpts).to_string());
+}
+
+/// Notes of one beat or two, half a second each, with a rest: as an excerpt of its own, or in a song that begins before it.
+fn melodies(place: &Workplace) {
+    /// Pitch classes, octaves above middle C, and the MIDI numbers that they are.
+    const NOTES: [(u64, i64, u8); 3] = [(0, 0, 60), (4, 0, 64), (7, -1, 55)];
+    let mut excerpts = Map::new();
+    for song in 0..15 {
+        let is_whole_song = song % 2 == 1;
+        let start = if is_whole_song { 1.5 } else { 0.0 };
+        let mut samples = silence(start + 4.5, song);
+        let mut melody = Vec::new();
+        for (place_of_note, beat) in [0, 1, 3, 4, 6].into_iter().enumerate() {
+            let (pitch_class, octave, pitch) = NOTES[(song + place_of_note * (1 + song % 2)) % 3];
+            let num_beats = 1 + place_of_note % 2;
+            melody.push(json!({
+                "onset": beat, "offset": beat + num_beats, "octave": octave, "pitch_class": pitch_class,
+            }));
+            let sound = notes(&[pitch], 0.5 * num_beats as f64, 10 * song + place_of_note);
+            add(&mut samples, start + 0.5 * beat as f64, &sound);
+        }
+        let (id, youtube) = (format!("melody{song:02}"), format!("youtube-{song:03}"));
+        let name = if is_whole_song { &youtube } else { &id };
+        write(place, &format!("{SET}/audio/{name}.mp3"), &samples);
+        let alignment = json!({"beats": [0, 9], "times": [start, start + 4.5]});
+        let excerpt = json!({
+            "tags": TAGS,
+            "split": split(song),
+            "youtube": {"id": youtube, "duration": start + 4.5},
+            "alignment": {"user": alignment, "refined": alignment},
+            "annotations": {"num_beats": 9, "melody": melody},
+        });
+        excerpts.insert(id, excerpt);
     }
     place.write(&format!("{SET}/Hooktheory.json"), Value::Object(excerpts).to_string());
 }

@@ -8,9 +8,11 @@ mod chords;
 mod emomusic;
 mod general;
 mod giantsteps;
+mod giantsteps_tempo;
 mod gtzan;
 mod harmonix;
 mod hooktheory;
+mod maestro;
 mod nsynth;
 mod sound;
 mod steps;
@@ -46,12 +48,7 @@ struct Case {
 }
 
 /// Names in [`TASKS`] that cannot be run from their own layout yet, and why.
-const MISSING: [(&str, &str); 4] = [
-    ("musdb18", "there is no head for separation yet"),
-    ("hooktheory-melody", "there is no importer yet"),
-    ("maestro", "there is no importer yet"),
-    ("giantsteps-tempo", "there is no importer yet"),
-];
+const MISSING: [(&str, &str); 1] = [("musdb18", "there is no head for separation yet")];
 
 /// One list of cases, and a test for each.
 macro_rules! cases {
@@ -68,6 +65,7 @@ cases! {
     gtzan_genre: gtzan::GENRE,
     gtzan_beats: gtzan::BEATS,
     giantsteps_key: giantsteps::KEY,
+    giantsteps_tempo: giantsteps_tempo::TEMPO,
     emomusic_numbers: emomusic::NUMBERS,
     mtt: tags::MTT,
     jamendo_top50: tags::JAMENDO_TOP50,
@@ -82,6 +80,8 @@ cases! {
     harmonix_structure: harmonix::STRUCTURE,
     hooktheory_structure: hooktheory::STRUCTURE,
     hooktheory_key: hooktheory::KEY,
+    hooktheory_melody: hooktheory::MELODY,
+    maestro_notes: maestro::NOTES,
     chords_of_songs: chords::CHORDS,
     harmonix_beats: harmonix::BEATS,
     hear_scenes: general::HEAR_SCENES,

@@ -69,10 +69,13 @@ pub(super) fn timbre(pitch: u8, num_partials: u8, seconds: f64, seed: usize) -> 
 /// Adds a short burst at each of these times.
 pub(super) fn add_clicks(samples: &mut [f32], times: &[f64], pitch: u8, seconds: f64) {
     let burst = timbre(pitch, 3, seconds, 0);
-    for &time in times {
-        let into = samples.iter_mut().skip(num_samples(time));
-        into.zip(&burst).for_each(|(sample, value)| *sample += value);
-    }
+    times.iter().for_each(|&time| add(samples, time, &burst));
+}
+
+/// Adds a sound from a time on.
+pub(super) fn add(samples: &mut [f32], time: f64, sound: &[f32]) {
+    let into = samples.iter_mut().skip(num_samples(time));
+    into.zip(sound).for_each(|(sample, value)| *sample += value);
 }
 
 /// Writes a recording.
