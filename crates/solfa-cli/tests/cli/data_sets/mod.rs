@@ -13,6 +13,7 @@ mod gtzan;
 mod harmonix;
 mod hooktheory;
 mod maestro;
+mod musdb18;
 mod nsynth;
 mod sound;
 mod steps;
@@ -101,6 +102,11 @@ fn every_task_of_the_field_is_run_or_said_to_be_missing() {
     for case in CASES {
         assert!(Task::named(case.task).is_some() != case.kind.is_some(), "{}", case.task);
     }
+}
+
+#[test]
+fn musdb18_is_imported() {
+    Steps::new(&musdb18::SEPARATION).import();
 }
 
 #[test]
