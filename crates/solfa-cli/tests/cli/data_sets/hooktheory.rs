@@ -15,6 +15,7 @@ pub(super) const STRUCTURE: Case = Case {
     rows: [16, 6, 8],
     num_missing: 0,
     num_scored: 8,
+    // Clips of a song begin at its beginning and not at the excerpt's: these are short enough for two to make an excerpt.
     probe: "--model mel --clip 1",
     above: 0.7,
 };
