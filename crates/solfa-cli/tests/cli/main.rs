@@ -5,6 +5,7 @@
 mod common;
 
 mod data;
+mod data_sets;
 mod determinism;
 mod exit_codes;
 mod formats;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::TaskKind;
+use crate::dataset::classes::without_kind;
 use crate::metrics::chord::Chord;
 use crate::metrics::intervals::{Interval, LabelledIntervals};
 use crate::metrics::key::Key;
@@ -106,7 +107,7 @@ impl Target {
                 let names = label.as_array().ok_or_else(|| form("a list of tags", label))?;
                 let mut tags = names
                     .iter()
-                    .map(|name| class_number(&single(name).ok_or_else(|| form("a list of tags", label))?, classes))
+                    .map(|name| tag_number(&single(name).ok_or_else(|| form("a list of tags", label))?, classes))
                     .collect::<Result<Vec<_>, _>>()?;
                 tags.sort_unstable();
                 tags.dedup();
@@ -248,6 +249,14 @@ fn class_number(name: &str, classes: &[String]) -> Result<usize, TargetError> {
     })
 }
 
+/// The number of a tag, which MTG-Jamendo's files write with its kind in front (`genre---rock`) and lists without it.
+fn tag_number(name: &str, classes: &[String]) -> Result<usize, TargetError> {
+    class_number(name, classes).or_else(|unknown| match without_kind(name) {
+        plain if plain == name => Err(unknown),
+        plain => class_number(plain, classes).map_err(|_| unknown),
+    })
+}
+
 fn intervals(what: &'static str, parts: impl Iterator<Item = (f64, f64, String)>) -> Result<Target, TargetError> {
     let (mut times, mut labels) = (Vec::new(), Vec::new());
     for (start, end, label) in parts {
@@ -308,6 +317,7 @@ mod tests {
         assert_eq!(read(TaskKind::Class, json!(["rock"])), Ok(Target::Class(1)));
         assert_eq!(read(TaskKind::Key, json!("C minor")), Ok(Target::Class(12)));
         assert_eq!(read(TaskKind::Tags, json!(["rock", "blues", "rock"])), Ok(Target::Tags(vec![0, 1])));
+        assert_eq!(read(TaskKind::Tags, json!(["genre---rock"])), Ok(Target::Tags(vec![1])), "as MTG-Jamendo has it");
         assert_eq!(read(TaskKind::Tags, json!([])), Ok(Target::Tags(vec![])));
         assert_eq!(read(TaskKind::Numbers, json!([0.5, -1])), Ok(Target::Numbers(vec![0.5, -1.0])));
         assert_eq!(read(TaskKind::Tempo, json!({"tempo": 120})), Ok(Target::Tempo(120.0)));

@@ -6,8 +6,9 @@
 //! Layout: `Hooktheory.json` (unpacked from `Hooktheory.json.gz`): `{ID: {split, youtube: {id}, alignment: {refined: {beats,
 //! times}}, annotations: {num_beats, keys: [{tonic_pitch_class, scale_degree_intervals}], melody: [{onset, offset, octave,
 //! pitch_class}]}, tags, hooktheory: {urls}}}`, and recordings as `ID.mp3` (an excerpt, from its first beat to its last) or
-//! `YOUTUBE_ID.mp3` (the whole song) with any extension, anywhere below the folder; the set has none of its own. An excerpt of a whole song gives `segment_start` and `segment_end`, from its first beat to its last. The splits are the
-//! file's own, by song.
+//! `YOUTUBE_ID.mp3` (the whole song) with any extension, anywhere below the folder; the set has none of its own. An excerpt
+//! of a whole song gives `segment_start` and `segment_end`, from its first beat to its last. The splits are the file's own,
+//! by song.
 //!
 //! The section is the part of TheoryTab's address after `#`, without a number (`#chorus-2`); `instrumental` and `solo` are
 //! `inst`. A label is a list of one section, as in MARBLE v2. The key is that of the first annotation; other modes than major
@@ -19,7 +20,12 @@
 //! are tagged `AUDIO_AVAILABLE`, `MELODY` and `REFINED_ALIGNMENT` and not `TEMPO_CHANGES`: 16,373, of which 1,480 are for
 //! testing, by the authors' tests.
 //!
+//! What is scored as one has the same `ori_uid`: each excerpt, but for keys the excerpts of a song, as in MARBLE v2. Where
+//! excerpts of a song are in several keys, each stands for itself.
+//!
 //! MARBLE v2's own JSON lines need no import: they are read as they are.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -45,7 +51,7 @@ pub(super) const SETS: &[KnownDataSet] = &[
         licence: LICENCE,
         origin: ORIGIN,
         expected: ExpectedRows::UNKNOWN,
-        gather: |folder, _| gather(folder, section),
+        gather: |folder, _| gather(folder, section, Unit::Excerpt),
     },
     KnownDataSet {
         name: "hooktheory-key",
@@ -57,7 +63,7 @@ pub(super) const SETS: &[KnownDataSet] = &[
         licence: LICENCE,
         origin: ORIGIN,
         expected: ExpectedRows::UNKNOWN,
-        gather: |folder, _| gather(folder, key),
+        gather: |folder, _| gather(folder, key, Unit::Song),
     },
     KnownDataSet {
         name: "hooktheory-melody",
@@ -69,15 +75,23 @@ pub(super) const SETS: &[KnownDataSet] = &[
         licence: LICENCE,
         origin: ORIGIN,
         expected: ExpectedRows { test: Some(1_480), ..ExpectedRows::in_all(16_373) },
-        gather: |folder, _| gather(folder, melody),
+        gather: |folder, _| gather(folder, melody, Unit::Excerpt),
     },
 ];
+
+/// What is scored as one.
+#[derive(Clone, Copy, PartialEq)]
+enum Unit {
+    Excerpt,
+    /// The excerpts of a song that have one label.
+    Song,
+}
 
 /// Steps between the degrees of a scale, without the last one.
 const MAJOR: [u64; 6] = [2, 2, 1, 2, 2, 2];
 const NATURAL_MINOR: [u64; 6] = [2, 1, 2, 2, 1, 2];
 
-fn gather(folder: &Folder, label: fn(&Value) -> Result<Value, String>) -> Result<Gathered, ImportError> {
+fn gather(folder: &Folder, label: fn(&Value) -> Result<Value, String>, unit: Unit) -> Result<Gathered, ImportError> {
     let Some(file) = folder.find("Hooktheory.json") else {
         let expected = if folder.find("Hooktheory.json.gz").is_some() {
             "Hooktheory.json; unpack Hooktheory.json.gz first,"
@@ -91,6 +105,8 @@ fn gather(folder: &Folder, label: fn(&Value) -> Result<Value, String>) -> Result
     let excerpts = value.as_object().ok_or_else(|| wrong("expected an object of excerpts".into()))?;
     let mut gathered = Gathered::new(SPLIT_RULE);
     let mut num_silent = 0;
+    // For each candidate, its excerpt and its song.
+    let mut names: Vec<(&str, &str)> = Vec::new();
     for (id, excerpt) in excerpts {
         let split = split_of(&excerpt["split"])
             .ok_or_else(|| wrong(format!("excerpt {id}: unknown split {}", excerpt["split"])))?;
@@ -109,7 +125,6 @@ fn gather(folder: &Folder, label: fn(&Value) -> Result<Value, String>) -> Result
         let whole = folder.find_audio(song);
         let is_cut = folder.has(&own) || !folder.has(&whole);
         let mut candidate = Candidate::new(if is_cut { own } else { whole }, label, split);
-        candidate.ori_uid = Some(song.to_owned());
         if !is_cut {
             match stretch(excerpt) {
                 Some((start, end)) => candidate.stretch = Stretch::Part(start, end),
@@ -119,7 +134,16 @@ fn gather(folder: &Folder, label: fn(&Value) -> Result<Value, String>) -> Result
                 }
             }
         }
+        names.push((id, song));
         gathered.candidates.push(candidate);
+    }
+    let mut labels: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for ((_, song), candidate) in names.iter().zip(&gathered.candidates) {
+        labels.entry(song).or_default().insert(candidate.label.to_string());
+    }
+    for ((excerpt, song), candidate) in names.iter().zip(&mut gathered.candidates) {
+        let is_of_song = unit == Unit::Song && labels[song].len() == 1;
+        candidate.ori_uid = Some((if is_of_song { song } else { excerpt }).to_string());
     }
     if num_silent > 0 {
         gathered.notes.push(format!("{num_silent} excerpts have no recording in the file"));
@@ -271,7 +295,7 @@ mod tests {
         );
         assert_eq!(imported.records[0].segment(), None);
         assert_eq!(imported.records[1].segment(), Some((1.0, 9.0)));
-        assert_eq!(imported.records[1].ori_uid.as_deref(), Some("song2"));
+        assert_eq!(imported.records[1].ori_uid.as_deref(), Some("two"), "each excerpt is scored by itself");
         assert_eq!(
             left_out(&imported),
             "three: `lead-in` is not one of the 7 sections\nsix: its address names no section\n"
@@ -285,9 +309,21 @@ mod tests {
         let imported = layout().import("hooktheory-key");
         assert_eq!(rows(&imported)[0].1, "Db major");
         assert_eq!(rows(&imported)[1].1, "A minor");
+        assert_eq!(imported.records[1].ori_uid.as_deref(), Some("song2"), "excerpts of a song are scored together");
         let left_out = left_out(&imported);
         assert!(left_out.contains("three: its mode (steps [2, 1, 2, 2, 2, 1]) is neither major nor natural minor"));
         assert!(left_out.contains("six: expected one key, found 0"));
+    }
+
+    #[test]
+    fn excerpts_of_a_song_in_several_keys_stand_for_themselves() {
+        let place = layout();
+        let text = String::from_utf8(fs_err::read(place.path("Hooktheory.json")).unwrap()).unwrap();
+        place.write("Hooktheory.json", text.replace("VALID", "TRAIN").replace("song2", "song1"));
+        place.wav("songs/song1.wav", 0.2);
+        let imported = place.import("hooktheory-key");
+        let units: Vec<&str> = imported.records.iter().filter_map(|record| record.ori_uid.as_deref()).collect();
+        assert_eq!(units, ["one", "two"], "Db major and A minor");
     }
 
     #[test]
