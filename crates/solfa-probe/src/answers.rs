@@ -9,6 +9,7 @@ use solfa_eval::decode::smoothing::{class_intervals, smooth_classes};
 use solfa_eval::metrics::MetricError;
 use solfa_eval::metrics::chord::{Chord, NUM_CHORD_CLASSES, chord_class_label, majmin_class, marble_class};
 use solfa_eval::metrics::intervals::LabelledIntervals;
+use solfa_eval::metrics::tempo::tempo_of_beats;
 use solfa_eval::task::{
     BeatTimes, Evaluation, NoteEvent, Prediction, PredictionRules, ScoredTrack, Target, TaskKind, tempo_bins,
 };
@@ -284,7 +285,7 @@ impl Answers {
                 let beat = beats(TempoRange::BEATS, &column(0))?;
                 let bars = if self.rules.downbeats_as_beats { TempoRange::BEATS } else { TempoRange::DOWNBEATS };
                 let downbeat = beats(bars, &column(1))?;
-                let tempo = tempo_of(&beat);
+                let tempo = tempo_of_beats(&beat);
                 Prediction::Beats(BeatTimes { beat, downbeat, tempo })
             }
             TaskKind::Onsets => {
@@ -413,13 +414,6 @@ fn mean_rows(rows: impl Iterator<Item = Vec<f64>>, width: usize) -> Vec<f64> {
 fn nearest_bin(bins: &[f64], tempo: f64) -> usize {
     let distance = |bin: &f64| (bin / tempo).ln().abs();
     (0..bins.len()).min_by(|&a, &b| distance(&bins[a]).total_cmp(&distance(&bins[b]))).unwrap_or(0)
-}
-
-/// The usual time between beats, as beats per minute.
-fn tempo_of(beats: &[f64]) -> Option<f64> {
-    let mut gaps: Vec<f64> = beats.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > 0.0).collect();
-    gaps.sort_by(f64::total_cmp);
-    gaps.get(gaps.len() / 2).map(|gap| 60.0 / gap)
 }
 
 /// Beats by the dynamic Bayesian network, in the middle of their items.

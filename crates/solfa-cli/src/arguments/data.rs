@@ -74,7 +74,7 @@ pub(crate) struct DataImportArguments {
     #[arg(long, value_name = "A:B:C", default_value = "8:1:1")]
     pub(crate) shares: SplitShares,
 
-    /// hear: which fold is the test split; the next one is the validation split
+    /// hear, giantsteps-tempo: which fold is the test split; the next one is the validation split
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) fold: usize,
 

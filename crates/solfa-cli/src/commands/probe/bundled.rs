@@ -53,7 +53,11 @@ pub(super) fn suite(arguments: &ProbeArguments) -> anyhow::Result<(Suite, PathBu
         kind: Some(kind),
         data: PathBuf::from(format!("{file}.jsonl")),
         protocol: None,
-        set: Choices::default(),
+        set: Choices {
+            // A beat is right within 70 ms: no frame may be much longer.
+            maximum_frames_per_second: (kind == TaskKind::Beats).then_some(25.0),
+            ..Choices::default()
+        },
     };
     let suite = Suite {
         models: MODELS.map(str::to_owned).to_vec(),

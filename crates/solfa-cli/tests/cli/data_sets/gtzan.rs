@@ -33,8 +33,7 @@ pub(super) const BEATS: Case = Case {
     rows: [8, 4, 4],
     num_missing: 0,
     num_scored: 4,
-    // At the usual 25 frames a second, a beat at 120 a minute has no whole number of frames, and half the tempo is decoded.
-    probe: "--model mel --frame-rate 50",
+    probe: "--model mel",
     above: 0.8,
 };
 

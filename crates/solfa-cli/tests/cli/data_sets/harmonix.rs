@@ -21,8 +21,7 @@ pub(super) const BEATS: Case = Case {
     task: "beats-of-pop",
     kind: Some("beats"),
     import: "harmonix-beats --shares 6:2:2",
-    // As for GTZAN's.
-    probe: "--model mel --frame-rate 50",
+    probe: "--model mel",
     above: 0.8,
     ..STRUCTURE
 };

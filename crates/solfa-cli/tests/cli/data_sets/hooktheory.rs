@@ -15,8 +15,7 @@ pub(super) const STRUCTURE: Case = Case {
     rows: [16, 6, 8],
     num_missing: 0,
     num_scored: 8,
-    // Clips of a song begin at its beginning and not at the excerpt's: these are short enough for two to make an excerpt.
-    probe: "--model mel --clip 1",
+    probe: "--model mel",
     above: 0.7,
 };
 
@@ -25,7 +24,7 @@ pub(super) const KEY: Case = Case {
     import: "hooktheory-key",
     // Excerpts of a song in one key are one track; the last song of the test split changes its key.
     num_scored: 5,
-    probe: "--model chroma --clip 1",
+    probe: "--model chroma",
     ..STRUCTURE
 };
 

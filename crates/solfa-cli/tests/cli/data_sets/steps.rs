@@ -39,6 +39,20 @@ impl<'case> Steps<'case> {
         assert!(guessed <= *above, "{task}: {guessed} from silence is above {above}");
     }
 
+    /// The same by a suite whose `set` says what command lines cannot.
+    pub(super) fn all_by_suite(&self, set: &str) {
+        let Case { task, above, .. } = self.case;
+        self.import();
+        let suite = format!("models = [\"mel\"]\n[set]\n{set}\n[[task]]\ntask = \"{task}\"\ndata = \"data.jsonl\"\n");
+        self.place.write("suite.toml", suite);
+        let heard = self.run(&format!("probe --suite suite.toml --cache cache --output {RESULTS} --json"), RESULTS);
+        assert!(heard > *above, "{task}: {heard} is not above {above}");
+        self.score();
+        self.silence();
+        let guessed = self.run("probe --suite suite.toml --cache cache --output silent --json", "silent");
+        assert!(guessed <= *above, "{task}: {guessed} from silence is above {above}");
+    }
+
     /// Imports, and compares what was found with what was made.
     pub(super) fn import(&self) {
         let Case { import, rows, num_missing, .. } = self.case;
@@ -59,12 +73,17 @@ impl<'case> Steps<'case> {
 
     /// Probes, and gives the headline score.
     pub(super) fn probe(&self, options: &str, results: &str) -> f64 {
-        let Case { task, kind, rows, num_scored, .. } = self.case;
+        let Case { task, kind, .. } = self.case;
         let kind_option = kind.map_or_else(String::new, |kind| format!("--kind {kind} "));
         let arguments = format!(
             "probe --task {task} {kind_option}--data data.jsonl --cache cache --output {results} --json {options}"
         );
-        let output = self.place.solfa(&arguments).assert().success();
+        self.run(&arguments, results)
+    }
+
+    fn run(&self, arguments: &str, results: &str) -> f64 {
+        let Case { task, rows, num_scored, .. } = self.case;
+        let output = self.place.solfa(arguments).assert().success();
         assert!(!json_lines(&output.get_output().stdout).is_empty(), "{arguments}: a line for each head");
         let headline = self.kind().headline().name;
         let found = self.rows(results);
