@@ -1,6 +1,6 @@
 //! Separation: how much of each stem a network can draw from a mixture when it sees nothing of it but frozen features.
 //!
-//! One [`network`] for each stem, as in MARBLE v1's probe for MUSDB18: from the features of a frame to a mask on the
+//! One network for each stem, as in MARBLE v1's probe for MUSDB18: from the features of a frame to a mask on the
 //! magnitudes of the mixture, learned by the squared error of what the mask leaves against the stem's magnitudes. Excerpts of
 //! 6 s, 16 in a batch, are Open-Unmix's (Stöter et al. 2019). A Wiener filter makes the mask a gain: with the mixture's phase
 //! and a residual that holds the rest, one step of expectation and maximisation on one channel comes to
