@@ -97,6 +97,15 @@ pub enum AnswerError {
     NoHead(&'static str),
 }
 
+/// What is asked of predictions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// Everything that is scored.
+    All,
+    /// What the task's first score needs, after every epoch: no downbeats, which take most of the time.
+    Headline,
+}
+
 impl Answers {
     /// The answers to a problem, of items at a rate. Numbers are scaled by the labels of its training split.
     pub fn new(problem: &Problem, mut rules: AnswerRules, items_per_second: f64) -> Self {
@@ -240,16 +249,27 @@ impl Answers {
         items: &TrackItems,
         num_tracks: usize,
     ) -> Result<Vec<Prediction>, AnswerError> {
+        self.predict(outputs, items, num_tracks, Wanted::All)
+    }
+
+    fn predict(
+        &self,
+        outputs: &[f32],
+        items: &TrackItems,
+        num_tracks: usize,
+        wanted: Wanted,
+    ) -> Result<Vec<Prediction>, AnswerError> {
         let width = outputs.len() / items.track_of_item.len().max(1);
         let rows_of = |track_items: &[usize]| -> Vec<f32> {
             track_items.iter().flat_map(|&item| &outputs[item * width..(item + 1) * width]).copied().collect()
         };
         let tracks = items.ranges(num_tracks);
-        tracks.iter().map(|track| self.prediction(&rows_of(track), width.max(1), items.items_per_second)).collect()
+        let rate = items.items_per_second;
+        tracks.iter().map(|track| self.prediction(&rows_of(track), width.max(1), rate, wanted)).collect()
     }
 
     /// What a track's outputs say of it.
-    fn prediction(&self, outputs: &[f32], width: usize, rate: f64) -> Result<Prediction, AnswerError> {
+    fn prediction(&self, outputs: &[f32], width: usize, rate: f64, wanted: Wanted) -> Result<Prediction, AnswerError> {
         let column = |column: usize| -> Vec<f32> {
             outputs.iter().skip(column).step_by(width).map(|output| sigmoid(*output)).collect()
         };
@@ -284,7 +304,10 @@ impl Answers {
                 };
                 let beat = beats(TempoRange::BEATS, &column(0))?;
                 let bars = if self.rules.downbeats_as_beats { TempoRange::BEATS } else { TempoRange::DOWNBEATS };
-                let downbeat = beats(bars, &column(1))?;
+                let downbeat = match wanted {
+                    Wanted::All => beats(bars, &column(1))?,
+                    Wanted::Headline => Vec::new(),
+                };
                 let tempo = tempo_of_beats(&beat);
                 Prediction::Beats(BeatTimes { beat, downbeat, tempo })
             }
@@ -355,17 +378,18 @@ impl Answers {
         Ok(Prediction::Intervals(parts))
     }
 
-    /// The scores of a head's outputs.
+    /// The task's first score of a head's outputs; nothing where it is not defined. What other scores need is not decoded.
     ///
     /// # Errors
     /// [`AnswerError`] where outputs cannot be decoded or scored.
-    pub fn evaluate(
+    pub fn headline(
         &self,
         targets: &[&Target],
         outputs: &[f32],
         items: &TrackItems,
-    ) -> Result<Evaluation, AnswerError> {
-        self.score(targets, &self.predictions(outputs, items, targets.len())?)
+    ) -> Result<Option<f64>, AnswerError> {
+        let predictions = self.predict(outputs, items, targets.len(), Wanted::Headline)?;
+        Ok(self.score(targets, &predictions)?.headline())
     }
 
     /// The scores of what outputs said.

@@ -45,8 +45,8 @@ impl Scan<'_> {
         };
         let validate = |parameters: &Vec<Vec<f32>>| {
             let outputs = head.predict(parameters, &validation_items.features);
-            let evaluation = answers.evaluate(validation_targets, &outputs, validation_items);
-            evaluation.ok().and_then(|evaluation| evaluation.headline()).unwrap_or(f64::NEG_INFINITY)
+            let score = answers.headline(validation_targets, &outputs, validation_items);
+            score.ok().flatten().unwrap_or(f64::NEG_INFINITY)
         };
         let trainings = AtomicU64::new(0);
         let finished_one = || {

@@ -53,11 +53,7 @@ pub(super) fn suite(arguments: &ProbeArguments) -> anyhow::Result<(Suite, PathBu
         kind: Some(kind),
         data: PathBuf::from(format!("{file}.jsonl")),
         protocol: None,
-        set: Choices {
-            // A beat is right within 70 ms: no frame may be much longer.
-            maximum_frames_per_second: (kind == TaskKind::Beats).then_some(25.0),
-            ..Choices::default()
-        },
+        set: Choices::default(),
     };
     let suite = Suite {
         models: MODELS.map(str::to_owned).to_vec(),
