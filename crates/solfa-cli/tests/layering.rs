@@ -44,10 +44,11 @@ const WORKSPACE: [Layers; 8] = [
             "depthwise",
             "convolution",
             "attention",
+            "training",
             "peak",
         ],
         environment: Environment::Only(&[]),
-        confined: &[("libc", "instruction_set"), ("memmap2", "memory")],
+        confined: &[("libc", "instruction_set"), ("memmap2", "memory"), ("gemm", "training")],
     },
     Layers {
         name: "solfa-signal",
@@ -62,7 +63,7 @@ const WORKSPACE: [Layers; 8] = [
         name: "solfa-learn",
         crates: &["solfa-kernels", "solfa-signal"],
         never: &["tokio", "clap", "anyhow"],
-        modules: &["device", "model", "plan", "targets", "checkpoint", "embed"],
+        modules: &["device", "ops", "model", "plan", "targets", "checkpoint", "embed"],
         environment: Environment::Only(&[]),
         confined: &[
             ("pytorch_reader", "checkpoint"),

@@ -11,6 +11,7 @@
 //! | [`elementwise`] | activations, scaled sums, rotary positions |
 //! | [`norm`] | layer norm, and the norm of channels over time |
 //! | [`depthwise`] | convolutions of every channel on its own |
+//! | [`training`] | gradients of convolutions and products, norms over batches |
 //! | [`peak`] | what the machine could do at best, to measure all of these by |
 //!
 //! Every kernel is chosen at run time for the [`InstructionSet`] of the processor, and every one has a plain version that
@@ -31,6 +32,7 @@ pub mod product;
 mod simd;
 #[cfg(test)]
 mod testing;
+pub mod training;
 
 pub use instruction_set::InstructionSet;
 pub use product::{Arithmetic, Precision};

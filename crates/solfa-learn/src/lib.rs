@@ -5,6 +5,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`device`] | where tensors live, chosen at run time |
+//! | [`ops`] | operations with gradients of their own, for training on the processor |
 //! | [`model`] | networks; each returns all of its layers |
 //! | [`plan`] | the same networks for inference on the processor, with packed weights |
 //! | [`targets`] | what is predicted: the tokens of Mel-RVQ and of the random-projection quantiser |
@@ -24,5 +25,6 @@ pub mod checkpoint;
 pub mod device;
 pub mod embed;
 pub mod model;
+pub mod ops;
 pub mod plan;
 pub mod targets;

@@ -13,6 +13,7 @@ use burn::tensor::{Bool, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{AttentionObserver, RotaryAngles, RotaryPositions, RotarySelfAttention};
+use crate::ops::{self, FeedForwardParameters};
 
 /// Sizes of a conformer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,13 +130,34 @@ impl ConformerLayer {
         number: usize,
         observer: &mut AttentionObserver<'_>,
     ) -> Tensor<3> {
-        let hidden = self.feed_forward1.forward(self.feed_forward1_norm.forward(input.clone())) * 0.5 + input;
+        let hidden = half_feed_forward(&self.feed_forward1_norm, &self.feed_forward1, input);
         let normed = self.attention_norm.forward(hidden.clone());
         let hidden = self.attention.forward(normed, angles, padding, number, observer) + hidden;
         let hidden = self.convolution.forward(hidden.clone()) + hidden;
-        let hidden = self.feed_forward2.forward(self.feed_forward2_norm.forward(hidden.clone())) * 0.5 + hidden;
+        let hidden = half_feed_forward(&self.feed_forward2_norm, &self.feed_forward2, hidden);
         self.final_norm.forward(hidden)
     }
+}
+
+/// `input + feed_forward(norm(input)) / 2`; in training on the processor, one operation.
+fn half_feed_forward(norm: &LayerNorm, feed_forward: &ConformerFeedForward, input: Tensor<3>) -> Tensor<3> {
+    let ConformerFeedForward { expand, contract } = feed_forward;
+    let parameters = (norm.beta.as_ref(), expand.bias.as_ref(), contract.bias.as_ref());
+    if let (true, (Some(shift), Some(expand_bias), Some(contract_bias))) =
+        (ops::are_available(&input.device()), parameters)
+    {
+        let parameters = FeedForwardParameters {
+            gain: norm.gamma.val(),
+            shift: shift.val(),
+            expand: expand.weight.val(),
+            expand_bias: expand_bias.val(),
+            contract: contract.weight.val(),
+            contract_bias: contract_bias.val(),
+            epsilon: INNER_NORM_EPSILON,
+        };
+        return ops::half_feed_forward(input, parameters);
+    }
+    feed_forward.forward(norm.forward(input.clone())) * 0.5 + input
 }
 
 /// Linear, SiLU, Linear.
@@ -220,5 +242,59 @@ impl PointwiseConv {
         let weight = self.weight.val();
         let [output_dim, input_dim, _] = weight.dims();
         linear(input, weight.reshape([output_dim, input_dim]).transpose(), None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Distribution, TensorData};
+    use solfa_signal::testing::assert_close;
+
+    use super::*;
+
+    fn values(tensor: Tensor<1>) -> Vec<f32> {
+        tensor.into_data().convert::<f32>().iter::<f32>().collect()
+    }
+
+    /// The output and every gradient of the one operation, beside those of Burn's operations.
+    #[test]
+    fn feed_forward_in_training_is_the_composition() {
+        let device = Device::flex().autodiff();
+        device.seed(5);
+        let config = ConformerConfig {
+            hidden_size: 8,
+            num_layers: 1,
+            num_heads: 2,
+            intermediate_size: 20,
+            depthwise_kernel: 3,
+            layer_norm_epsilon: 1e-5,
+            rotary_base: 10_000.0,
+        };
+        let layer = ConformerLayer::new(&config, &device);
+        let (norm, feed_forward) = (&layer.feed_forward1_norm, &layer.feed_forward1);
+        let input: Tensor<3> = Tensor::random([2, 7, 8], Distribution::Normal(0.0, 2.0), &device).require_grad();
+        let run = |output: Tensor<3>| {
+            let weights = (0..2 * 7 * 8).map(|place| (place as f32 * 0.7).sin()).collect::<Vec<f32>>();
+            let weights: Tensor<3> = Tensor::from_data(TensorData::new(weights, [2, 7, 8]), &device);
+            let outputs = values(output.clone().inner().flatten(0, 2));
+            let gradients = (output * weights).sum().backward();
+            let vector = |parameter: &Param<Tensor<1>>| values(parameter.val().grad(&gradients).unwrap());
+            let matrix = |parameter: &Param<Tensor<2>>| values(parameter.val().grad(&gradients).unwrap().flatten(0, 1));
+            [
+                outputs,
+                values(input.grad(&gradients).unwrap().flatten(0, 2)),
+                vector(&norm.gamma),
+                vector(norm.beta.as_ref().unwrap()),
+                matrix(&feed_forward.expand.weight),
+                vector(feed_forward.expand.bias.as_ref().unwrap()),
+                matrix(&feed_forward.contract.weight),
+                vector(feed_forward.contract.bias.as_ref().unwrap()),
+            ]
+        };
+        let expected = run(feed_forward.forward(norm.forward(input.clone())) * 0.5 + input.clone());
+        let found = run(half_feed_forward(norm, feed_forward, input.clone()));
+        for (number, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert_close(&format!("number {number}"), found, expected, 1e-5);
+        }
     }
 }

@@ -1,0 +1,146 @@
+//! Products with a transposed left side: the gradient of a linear layer's weights.
+#![allow(unsafe_code, reason = "gemm takes pointers: every one is into a slice that was checked to be long enough")]
+
+use rayon::prelude::*;
+
+use super::ROWS_TOGETHER;
+
+/// Rows of a matrix: `num_rows` of `columns` values, `pitch` values apart. They may overlap.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rows<'a> {
+    pub(super) values: &'a [f32],
+    pub(super) num_rows: usize,
+    pub(super) columns: usize,
+    pub(super) pitch: usize,
+}
+
+impl Rows<'_> {
+    fn check(&self) {
+        let needed = if self.num_rows == 0 { 0 } else { (self.num_rows - 1) * self.pitch + self.columns };
+        assert!(needed <= self.values.len(), "rows need {needed} values of {}", self.values.len());
+    }
+}
+
+/// Adds `left^T right` to `output`, `[left.columns, right.columns]`.
+///
+/// # Panics
+/// If sizes do not fit.
+pub(super) fn add_outer(left: Rows<'_>, right: Rows<'_>, output: &mut [f32]) {
+    left.check();
+    right.check();
+    assert_eq!(left.num_rows, right.num_rows, "as many rows on both sides");
+    assert_eq!(output.len(), left.columns * right.columns, "a value for each pair of columns");
+    if left.num_rows == 0 || output.is_empty() {
+        return;
+    }
+    // SAFETY: `check` has shown that all rows of both sides lie in their slices, and the output has a value for each pair of
+    // columns, row-major; it is borrowed exclusively.
+    unsafe {
+        gemm::gemm(
+            left.columns,
+            right.columns,
+            left.num_rows,
+            output.as_mut_ptr(),
+            1,
+            right.columns as isize,
+            true,
+            left.values.as_ptr(),
+            left.pitch as isize,
+            1,
+            right.values.as_ptr(),
+            1,
+            right.pitch as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+/// Adds `left^T right` to `output`: for a linear layer, its input transposed times the gradient of its output is the gradient
+/// of its weights.
+///
+/// # Shapes
+/// - left: `[rows, inputs]`
+/// - right: `[rows, outputs]`
+/// - output: `[inputs, outputs]`
+///
+/// # Panics
+/// If sizes do not fit.
+pub fn add_transposed_product(left: &[f32], right: &[f32], inputs: usize, outputs: usize, output: &mut [f32]) {
+    let num_rows = left.len() / inputs.max(1);
+    assert_eq!((num_rows * inputs, num_rows * outputs), (left.len(), right.len()), "as many rows on both sides");
+    assert_eq!(output.len(), inputs * outputs, "a value for each pair of columns");
+    // Threads share the output by its rows, the columns of the left side: every value is added up by one of them.
+    let stripe = inputs.div_ceil(STRIPES).next_multiple_of(16);
+    output.par_chunks_mut(stripe * outputs.max(1)).enumerate().for_each(|(number, output)| {
+        let first = number * stripe;
+        let columns = stripe.min(inputs - first);
+        let left = Rows { values: left.get(first..).unwrap_or_default(), num_rows, columns, pitch: inputs };
+        add_outer(left, Rows { values: right, num_rows, columns: outputs, pitch: outputs }, output);
+    });
+}
+
+/// Parts that an output is cut into.
+const STRIPES: usize = 8;
+
+/// The sum of each column of `[rows, columns]`: the gradient of a bias.
+pub fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
+    let sums = |rows: &[f32]| {
+        let mut sums = vec![0.0_f32; columns];
+        for row in rows.chunks_exact(columns) {
+            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        }
+        sums
+    };
+    let parts: Vec<Vec<f32>> = values.par_chunks(ROWS_TOGETHER * columns.max(1)).map(sums).collect();
+    let mut total = vec![0.0_f32; columns];
+    for part in parts {
+        total.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_near, noise, on_threads};
+
+    #[test]
+    fn the_definition() {
+        for (rows, inputs, outputs) in [(1, 1, 1), (3, 2, 5), (70, 40, 33), (1300, 64, 17)] {
+            let (left, right) = (noise(rows * inputs, 1), noise(rows * outputs, 2));
+            let mut expected = noise(inputs * outputs, 3);
+            let mut found = expected.clone();
+            for row in 0..rows {
+                for input in 0..inputs {
+                    for output in 0..outputs {
+                        expected[input * outputs + output] +=
+                            left[row * inputs + input] * right[row * outputs + output];
+                    }
+                }
+            }
+            add_transposed_product(&left, &right, inputs, outputs, &mut found);
+            assert_near("product", &found, &expected, 1e-5);
+            let sums: Vec<f32> =
+                (0..outputs).map(|output| right.iter().skip(output).step_by(outputs).sum::<f32>()).collect();
+            assert_near("sums", &column_sums(&right, outputs), &sums, 1e-4);
+        }
+    }
+
+    #[test]
+    fn threads_change_no_bit() {
+        let (left, right) = (noise(5000 * 48, 1), noise(5000 * 32, 2));
+        let product = |threads| {
+            on_threads(threads, || {
+                let mut output = vec![0.0; 48 * 32];
+                add_transposed_product(&left, &right, 48, 32, &mut output);
+                (output, column_sums(&right, 32))
+            })
+        };
+        assert_eq!(product(1), product(3));
+    }
+}

@@ -1,0 +1,21 @@
+//! Operations with gradients of their own, for training on the processor.
+//!
+//! Burn's autodiff composes gradients of small operations, each with its own pass over memory. Where most of a training step
+//! goes, one operation here takes the place of many: its forward pass keeps what its gradient needs, and both run on
+//! [`solfa_kernels::training`]. On other devices a network composes Burn's operations instead.
+//!
+//! This module must not know: networks, losses, files.
+
+mod feed_forward;
+mod plain;
+mod residual_block;
+
+pub use feed_forward::{FeedForwardParameters, half_feed_forward};
+pub use residual_block::{BlockNorm, BlockParameters, BlockStatistics, residual_block};
+
+use burn::tensor::Device;
+
+/// Whether these operations run on tensors of a device: in memory, with gradients.
+pub fn are_available(device: &Device) -> bool {
+    *device == Device::flex().autodiff()
+}
