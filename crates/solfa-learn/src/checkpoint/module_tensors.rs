@@ -77,7 +77,7 @@ impl ModuleVisitor for Gatherer {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let tensor = param.val().inner();
         let (shape, length) = (tensor.dims().to_vec(), tensor.shape().num_elements());
-        self.push(shape, TensorValues::Tensor(tensor.reshape([length])));
+        self.push(shape, TensorValues::Tensor(Box::new(tensor.reshape([length]))));
     }
 
     fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {

@@ -33,7 +33,7 @@ pub enum TensorValues<'values> {
     Integers(Cow<'values, [i64]>),
     /// Floats of a tensor on any device, fetched when they are written. They are written in single precision, which
     /// holds every value of the shorter types.
-    Tensor(Tensor<1>),
+    Tensor(Box<Tensor<1>>),
 }
 
 impl TensorValues<'_> {
@@ -57,7 +57,7 @@ impl TensorValues<'_> {
             Self::Floats(values) => write_values(writer, values, f32::to_le_bytes),
             Self::Integers(values) => write_values(writer, values, i64::to_le_bytes),
             Self::Tensor(tensor) => {
-                let data = tensor.clone().try_into_data_as::<f32>().map_err(io::Error::other)?;
+                let data = Tensor::clone(tensor).try_into_data_as::<f32>().map_err(io::Error::other)?;
                 let values = data.as_slice::<f32>().map_err(|error| io::Error::other(format!("{error:?}")))?;
                 write_values(writer, values, f32::to_le_bytes)
             }
@@ -159,7 +159,7 @@ mod tests {
         let named =
             |name: &str, shape: &[usize], values| NamedTensor { name: name.into(), shape: shape.into(), values };
         vec![
-            named("b", &[2, 3], TensorValues::Tensor(matrix)),
+            named("b", &[2, 3], TensorValues::Tensor(Box::new(matrix))),
             named("a", &[2], TensorValues::Floats(vec![0.1, 0.2].into())),
             named("steps", &[3], TensorValues::Integers(vec![-1, 0, 1 << 40].into())),
             named("none", &[0, 4], TensorValues::Floats(vec![].into())),

@@ -221,7 +221,7 @@ enum Gradient {
 #[derive(Debug)]
 enum Moments {
     Memory { first: Vec<f32>, second: Vec<f32> },
-    Device { first: Tensor<1>, second: Tensor<1> },
+    Device(Box<[Tensor<1>; 2]>),
 }
 
 impl Adam {
@@ -304,8 +304,9 @@ impl Adam {
                 Some(Moments::Memory { first, second }) => {
                     (TensorValues::Floats(first.into()), TensorValues::Floats(second.into()))
                 }
-                Some(Moments::Device { first, second }) => {
-                    (TensorValues::Tensor(first.clone()), TensorValues::Tensor(second.clone()))
+                Some(Moments::Device(moments)) => {
+                    let [first, second] = moments.each_ref().map(|moment| Box::new(moment.clone()));
+                    (TensorValues::Tensor(first), TensorValues::Tensor(second))
                 }
             };
             for (which, values) in [("first", first), ("second", second)] {
@@ -383,7 +384,7 @@ impl Slot {
             return Moments::Memory { first: vec![0.0; length], second: vec![0.0; length] };
         }
         let zeros = Tensor::zeros([length], (&self.device, DType::F32));
-        Moments::Device { first: zeros.clone(), second: zeros }
+        Moments::Device(Box::new([zeros.clone(), zeros]))
     }
 
     fn read_moments(&self, source: &TensorSource, names: &[String; 2]) -> Result<Moments, CheckpointError> {
@@ -396,7 +397,7 @@ impl Slot {
             let shape = [values.len()];
             Tensor::from_data(TensorData::new(values, shape), (&self.device, DType::F32))
         };
-        Ok(Moments::Device { first: tensor(first), second: tensor(second) })
+        Ok(Moments::Device(Box::new([tensor(first), tensor(second)])))
     }
 }
 
@@ -483,7 +484,8 @@ impl FloatMapper for Updating<'_, '_> {
                 update.apply(plain_mut(&mut data), plain(&gradient), first, second);
                 Tensor::from_data(data, (&device, dtype))
             }
-            (Gradient::Device(gradient), Moments::Device { first, second }) => {
+            (Gradient::Device(gradient), Moments::Device(moments)) => {
+                let [first, second] = moments.as_mut();
                 update.apply_to_tensor(tensor, gradient, first, second)
             }
             _ => unreachable!("gradients and moments of a parameter lie on its device"),
