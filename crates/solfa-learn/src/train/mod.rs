@@ -39,3 +39,6 @@ pub use run_config::{ConfigDifference, KEYS_THAT_MAY_CHANGE, config_differences,
 pub use run_folder::RunFolder;
 pub use schedule::{Decay, LearningRateSchedule, Schedule, ScheduleError};
 pub use tensorboard::EventFile;
+
+#[cfg(test)]
+mod tests;
