@@ -63,13 +63,16 @@ const WORKSPACE: [Layers; 8] = [
         name: "solfa-learn",
         crates: &["solfa-kernels", "solfa-signal"],
         never: &["tokio", "clap", "anyhow"],
-        modules: &["device", "ops", "model", "plan", "targets", "checkpoint", "embed"],
+        modules: &["device", "ops", "model", "plan", "targets", "checkpoint", "embed", "train"],
         environment: Environment::Only(&[]),
         confined: &[
             ("pytorch_reader", "checkpoint"),
             ("safetensors", "checkpoint"),
             ("memmap2", "checkpoint"),
             ("tokenizers", "checkpoint"),
+            ("prost", "train"),
+            ("crc32c", "train"),
+            ("faer", "train"),
         ],
     },
     Layers {

@@ -11,6 +11,7 @@
 //! | [`targets`] | what is predicted: the tokens of Mel-RVQ and of the random-projection quantiser |
 //! | [`checkpoint`] | released models' files, read strictly: every tensor is used, or named in a table with its reason |
 //! | [`embed`] | a loaded model as an [`Encoder`](solfa_signal::encoder::Encoder) of sound or of text, and as a tokenizer |
+//! | [`train`] | what every training needs: the optimiser, schedules, the teacher, checkpoints, the log |
 //!
 //! This crate must not know: output files, probes, the command line.
 //!
@@ -28,3 +29,4 @@ pub mod model;
 pub mod ops;
 pub mod plan;
 pub mod targets;
+pub mod train;

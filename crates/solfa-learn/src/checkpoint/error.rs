@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::TensorSource;
+
 /// Why a checkpoint could not be loaded or written. Every variant names the file, what was expected and what was found.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -21,6 +23,12 @@ pub enum CheckpointError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A file that did not fit on its disk.
+    #[error("the disk is full: cannot write {path}", path = path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
     },
     /// A folder without weights that are understood.
     #[error("{path}: no weights found: expected {expected}; found {found}", path = path.display())]
@@ -91,6 +99,32 @@ impl Mismatch {
             && self.unexpected.is_empty()
             && self.mis_shaped.is_empty()
             && self.not_floats.is_empty()
+    }
+
+    /// Whether a tensor is there with its shape; what is wrong is noted.
+    pub(crate) fn check_shape(&mut self, source: &TensorSource, name: &str, expected: &[usize]) -> bool {
+        match source.shape(name) {
+            None => self.missing.push((name.to_owned(), expected.to_vec())),
+            Some(found) if found != expected => {
+                self.mis_shaped.push((name.to_owned(), expected.to_vec(), found.to_vec()));
+            }
+            Some(_) => return true,
+        }
+        false
+    }
+
+    /// Notes all tensors below a prefix that nobody used.
+    pub(crate) fn add_unexpected(&mut self, source: &TensorSource, prefix: &str, is_used: impl Fn(&str) -> bool) {
+        let unused = source.shapes().filter(|(name, _)| name.starts_with(prefix) && !is_used(name));
+        self.unexpected.extend(unused.map(|(name, shape)| (name.to_owned(), shape.to_vec())));
+    }
+
+    /// The error that it is, if anything does not fit.
+    pub(crate) fn into_result(self, source: &TensorSource) -> Result<(), CheckpointError> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        Err(CheckpointError::Mismatch { path: source.files()[0].clone(), mismatch: Box::new(self) })
     }
 }
 

@@ -1,7 +1,6 @@
 //! Checkpoints of the project's own: `config.json` and `model.safetensors`, as a pair.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Bool, Int, Tensor};
@@ -9,6 +8,7 @@ use fs_err as fs;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
+use super::staged_file::{StagedFile, write_error};
 use super::strict::is_linear_weight;
 use super::{CheckpointError, KeyTable};
 
@@ -32,18 +32,11 @@ pub(super) fn save<M: Module>(
     let weights_path = folder.join("model.safetensors");
     let weights =
         serialized(module, table).map_err(|error| write_error(&weights_path, std::io::Error::other(error)))?;
-    let weights = Staged::write(weights_path, &weights)?;
-    let config = Staged::write(folder.join("config.json"), config)?;
-    match fs::remove_file(&config.path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(write_error(&config.path, error)),
-        _ => {}
-    }
+    let weights = StagedFile::write(weights_path, &weights)?;
+    let config = StagedFile::write(folder.join("config.json"), config)?;
+    config.remove_target()?;
     weights.commit()?;
     config.commit()
-}
-
-fn write_error(path: &Path, source: std::io::Error) -> CheckpointError {
-    CheckpointError::Write { path: path.to_owned(), source }
 }
 
 /// A safetensors file's bytes: the same for the same tensors.
@@ -93,38 +86,5 @@ impl ModuleVisitor for Gatherer {
 
     fn visit_bool<const D: usize>(&mut self, _param: &Param<Tensor<D, Bool>>) {
         panic!("{} is a boolean parameter, which no checkpoint holds", self.path.join("."));
-    }
-}
-
-/// A file that is whole on the disk under a temporary name. It is removed unless it is committed.
-struct Staged {
-    path: PathBuf,
-    temporary: PathBuf,
-}
-
-impl Staged {
-    fn write(path: PathBuf, bytes: &[u8]) -> Result<Self, CheckpointError> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let staged = Self { temporary: path.with_file_name(format!(".{name}.partial")), path };
-        let written = fs::File::create(&staged.temporary).and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        });
-        match written {
-            Ok(()) => Ok(staged),
-            Err(error) => Err(write_error(&staged.path, error)),
-        }
-    }
-
-    /// Gives the file its name, in place of a file that had it.
-    fn commit(self) -> Result<(), CheckpointError> {
-        fs::rename(&self.temporary, &self.path).map_err(|error| write_error(&self.path, error))
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        // After a commit there is nothing of that name.
-        let _ = fs::remove_file(&self.temporary);
     }
 }

@@ -206,6 +206,39 @@ impl TensorSource {
             }
         }
     }
+
+    /// A tensor's values as 32-bit floats, in memory of their own.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_floats(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
+        let damaged = |error| {
+            let reason = format!("tensor {name}: {error:?}");
+            CheckpointError::Damaged { path: self.files[0].clone(), reason }
+        };
+        self.read(name)?.try_to_vec::<f32>().map_err(damaged)
+    }
+
+    /// The values of a tensor of 64-bit integers in a safetensors file.
+    ///
+    /// # Errors
+    /// A tensor that is not there, is made of something else, or cannot be read.
+    pub fn read_integers(&self, name: &str) -> Result<Vec<i64>, CheckpointError> {
+        let damaged = |found: &dyn std::fmt::Display| CheckpointError::Damaged {
+            path: self.files[0].clone(),
+            reason: format!("tensor {name}: expected 64-bit integers, found {found}"),
+        };
+        match self.tensors.get(name).map(|tensor| &tensor.storage) {
+            Some(Storage::Mapped { file, range, dtype: SafetensorsDtype::I64 }) => {
+                let bytes = file.stretch(range.clone())?;
+                let (values, _) = bytes.as_chunks::<{ size_of::<i64>() }>();
+                Ok(values.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect())
+            }
+            Some(Storage::Mapped { dtype, .. }) => Err(damaged(&format_args!("{dtype:?}"))),
+            Some(Storage::Pytorch(tensor)) => Err(damaged(&format_args!("PyTorch's {:?}", tensor.dtype()))),
+            None => Err(damaged(&"no tensor of that name")),
+        }
+    }
 }
 
 /// Values of `SIZE` bytes each, as 32-bit floats.
