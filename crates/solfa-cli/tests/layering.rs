@@ -62,13 +62,14 @@ const WORKSPACE: [Layers; 8] = [
         name: "solfa-learn",
         crates: &["solfa-kernels", "solfa-signal"],
         never: &["tokio", "clap", "anyhow"],
-        modules: &["device", "model", "plan", "targets", "checkpoint", "embed"],
+        modules: &["device", "model", "plan", "targets", "checkpoint", "embed", "views"],
         environment: Environment::Only(&[]),
         confined: &[
             ("pytorch_reader", "checkpoint"),
             ("safetensors", "checkpoint"),
             ("memmap2", "checkpoint"),
             ("tokenizers", "checkpoint"),
+            ("realfft", "views"),
         ],
     },
     Layers {

@@ -10,6 +10,7 @@
 //! | [`targets`] | what is predicted: the tokens of Mel-RVQ and of the random-projection quantiser |
 //! | [`checkpoint`] | released models' files, read strictly: every tensor is used, or named in a table with its reason |
 //! | [`embed`] | a loaded model as an [`Encoder`](solfa_signal::encoder::Encoder) of sound or of text, and as a tokenizer |
+//! | [`views`] | what a network is shown of a track: crops, changes of the sound, masks; plain samples and flags |
 //!
 //! This crate must not know: output files, probes, the command line.
 //!
@@ -26,3 +27,4 @@ pub mod embed;
 pub mod model;
 pub mod plan;
 pub mod targets;
+pub mod views;
