@@ -10,7 +10,7 @@ use super::CheckpointError;
 
 /// SHA-256 of one file's bytes, in hexadecimal: the hash that the Hugging Face hub shows for it. For several files, the
 /// SHA-256 of their hashes in order, one a line.
-pub(super) fn sha256_of_files(files: &[PathBuf]) -> Result<String, CheckpointError> {
+pub(crate) fn sha256_of_files(files: &[PathBuf]) -> Result<String, CheckpointError> {
     let hashes = files.iter().map(|file| sha256_of_file(file)).collect::<Result<Vec<_>, _>>()?;
     match hashes.as_slice() {
         [hash] => Ok(hash.clone()),

@@ -34,6 +34,8 @@ mod waveform_transformer;
 mod xlm_roberta;
 
 pub use error::CheckpointError;
+pub(crate) use hash::sha256_of_files;
+pub(crate) use mapped_file::MappedFile;
 pub use mel_conformer::{MelConformerModel, MelTokenizer};
 pub use mert2::Mert2Model;
 pub use mulan::{MulanAudio, MulanModel, MulanText};
