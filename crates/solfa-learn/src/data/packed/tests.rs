@@ -133,7 +133,8 @@ fn an_interrupted_run_is_taken_up_and_gives_the_same_store() {
     let source = Interrupted { killed_at: None, names: NAMES };
     let report = pack(&source, whole.path(), &|_, _| {}).unwrap();
     assert_eq!((report.num_resumed, report.clipped_samples), (0, 12), "1.25 is beyond full scale");
-    let damages: [(&str, usize, fn(&Path)); 5] = [
+    type Damage = fn(&Path);
+    let damages: [(&str, usize, Damage); 5] = [
         ("as it was left", 2, |_| {}),
         ("samples without a line", 2, |folder| append(&folder.join(".samples.i16.partial"), &[1, 2, 3])),
         ("half a line", 2, |folder| append(&folder.join(".journal.jsonl.partial"), b"{\"packed\": {\"na")),
