@@ -2,7 +2,7 @@
 //! [SECONDS [THREADS [BATCHES]]]`
 //!
 //! Reads random crops of the recordings in a folder (10 s, 2 threads, 25 batches of 4 by default) at 24 kHz, as a training
-//! run does: first from the files, and then from a packed store that is made in a temporary folder.
+//! run does: from the files, from a packed store that is made in a temporary folder, and from that store with some views.
 #![allow(clippy::print_stdout, reason = "an example program talks to people")]
 
 use std::error::Error;
@@ -16,6 +16,13 @@ use solfa_learn::data::{
 use solfa_signal::audio::Resampler;
 
 const RATE: u32 = 24_000;
+const VIEWS: [&str; 5] = [
+    r#"{"view": "noise", "minimum_snr_db": 10, "maximum_snr_db": 40}"#,
+    r#"{"view": "filter", "kinds": ["low-pass", "high-pass"], "minimum_hz": 200, "maximum_hz": 8000}"#,
+    r#"{"view": "speed", "minimum_factor": 0.9, "maximum_factor": 1.1}"#,
+    r#"{"view": "time-stretch", "minimum_rate": 0.9, "maximum_rate": 1.1}"#,
+    r#"{"view": "pitch-shift", "minimum_semitones": -2, "maximum_semitones": 2}"#,
+];
 const EXTENSIONS: [&str; 5] = ["mp3", "ogg", "flac", "wav", "m4a"];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -43,23 +50,30 @@ fn main() -> Result<(), Box<dyn Error>> {
         report.skipped.len(),
         report.clipped_samples
     );
-    measure("files", Arc::new(source), seconds, threads, batches)?;
-    measure("store", Arc::new(PackedTracks::open(&store)?), seconds, threads, batches)?;
+    let packed = Arc::new(PackedTracks::open(&store)?);
+    let run = Run { seconds, threads, batches };
+    measure("files", Arc::new(source), "", &run)?;
+    measure("store", packed.clone(), "", &run)?;
+    for view in VIEWS {
+        measure(&format!("store, {view}"), packed.clone(), view, &run)?;
+    }
     std::fs::remove_dir_all(&store)?;
     Ok(())
 }
 
-fn measure(
-    what: &str,
-    source: Arc<dyn TrackSource>,
+/// What is read, and by how many threads.
+struct Run {
     seconds: f64,
     threads: usize,
     batches: u64,
-) -> Result<(), Box<dyn Error>> {
+}
+
+fn measure(what: &str, source: Arc<dyn TrackSource>, views: &str, run: &Run) -> Result<(), Box<dyn Error>> {
+    let Run { seconds, threads, batches } = *run;
     let begun = Instant::now();
     let collection = Collection::survey(source)?;
     let surveyed = begun.elapsed().as_secs_f64();
-    let text = format!(r#"{{"clips_per_batch": 4, "crop": {{"seconds": {seconds}}}}}"#);
+    let text = format!(r#"{{"clips_per_batch": 4, "crop": {{"seconds": {seconds}}}, "views": [{views}]}}"#);
     let config: SamplingConfig = serde_json::from_str(&text)?;
     let sampler = Sampler::new(&collection, &config, 1)?;
     let num_tracks = sampler.num_tracks();
