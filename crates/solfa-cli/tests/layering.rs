@@ -63,7 +63,7 @@ const WORKSPACE: [Layers; 8] = [
         name: "solfa-learn",
         crates: &["solfa-kernels", "solfa-signal"],
         never: &["tokio", "clap", "anyhow"],
-        modules: &["device", "ops", "model", "plan", "targets", "checkpoint", "embed", "train"],
+        modules: &["device", "ops", "model", "plan", "targets", "checkpoint", "embed", "views", "data", "train"],
         environment: Environment::Only(&[]),
         confined: &[
             ("pytorch_reader", "checkpoint"),
@@ -73,6 +73,7 @@ const WORKSPACE: [Layers; 8] = [
             ("prost", "train"),
             ("crc32c", "train"),
             ("faer", "train"),
+            ("realfft", "views"),
         ],
     },
     Layers {

@@ -11,6 +11,8 @@
 //! | [`targets`] | what is predicted: the tokens of Mel-RVQ and of the random-projection quantiser |
 //! | [`checkpoint`] | released models' files, read strictly: every tensor is used, or named in a table with its reason |
 //! | [`embed`] | a loaded model as an [`Encoder`](solfa_signal::encoder::Encoder) of sound or of text, and as a tokenizer |
+//! | [`views`] | what a network is shown of a track: crops, changes of the sound, masks; plain samples and flags |
+//! | [`data`] | where clips come from: files, packed stores, seeded sampling, batches that are read ahead |
 //! | [`train`] | what every training needs: the optimiser, schedules, the teacher, checkpoints, the log |
 //!
 //! This crate must not know: output files, probes, the command line.
@@ -23,6 +25,7 @@
 //! | `cuda` | the CUDA backend: [`DeviceChoice::Cuda`](device::DeviceChoice) works; building it downloads an LLVM bundle |
 
 pub mod checkpoint;
+pub mod data;
 pub mod device;
 pub mod embed;
 pub mod model;
@@ -30,3 +33,4 @@ pub mod ops;
 pub mod plan;
 pub mod targets;
 pub mod train;
+pub mod views;

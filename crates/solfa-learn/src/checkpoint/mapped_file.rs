@@ -13,13 +13,13 @@ use super::CheckpointError;
 
 /// A file that is open for as long as stretches of it may be asked for.
 #[derive(Clone, Debug)]
-pub(super) struct MappedFile {
+pub(crate) struct MappedFile {
     file: Arc<fs::File>,
     num_bytes: usize,
 }
 
 impl MappedFile {
-    pub(super) fn open(path: &Path) -> Result<Self, CheckpointError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, CheckpointError> {
         let io_error = |source| CheckpointError::Io { path: path.to_owned(), source };
         let file = fs::File::open(path).map_err(io_error)?;
         let num_bytes = file.metadata().map_err(io_error)?.len() as usize;
@@ -32,7 +32,7 @@ impl MappedFile {
         Ok(Self { file: Arc::new(file), num_bytes })
     }
 
-    pub(super) fn num_bytes(&self) -> usize {
+    pub(crate) fn num_bytes(&self) -> usize {
         self.num_bytes
     }
 
@@ -41,7 +41,7 @@ impl MappedFile {
     ///
     /// # Panics
     /// If it reaches beyond the file's end.
-    pub(super) fn stretch(&self, range: Range<usize>) -> Result<Bytes, CheckpointError> {
+    pub(crate) fn stretch(&self, range: Range<usize>) -> Result<Bytes, CheckpointError> {
         assert!(range.start <= range.end && range.end <= self.num_bytes, "{range:?} of {} bytes", self.num_bytes);
         if range.is_empty() {
             return Ok(Bytes::new());

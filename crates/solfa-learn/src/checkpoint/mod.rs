@@ -38,6 +38,7 @@ mod xlm_roberta;
 
 pub use error::{CheckpointError, Mismatch};
 pub(crate) use hash::{sha256_of_files, to_hexadecimal};
+pub(crate) use mapped_file::MappedFile;
 pub use mel_conformer::{MelConformerModel, MelTokenizer};
 pub use mert2::Mert2Model;
 pub(crate) use module_tensors::settle_running_statistics;

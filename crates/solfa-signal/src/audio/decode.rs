@@ -1,5 +1,7 @@
 //! Decoding.
 
+mod seek;
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
@@ -115,7 +117,9 @@ struct NativeSource {
     sample_rate: u32,
     num_samples_hint: Option<u64>,
     trim: Trim,
-    /// Samples of blocks handed out.
+    /// Samples that were decoded to find a place, and come next.
+    pending: Vec<f32>,
+    /// Samples of blocks handed out or passed over.
     num_samples: u64,
     interleaved: Vec<f32>,
     has_ended: bool,
@@ -132,6 +136,8 @@ struct MpegPackets {
     frames: mpeg::Frames,
     channels: u8,
     num_frames: u64,
+    /// Frames from the start on that may be damaged.
+    forgiven_frames: u64,
 }
 
 /// The packets of a container that Symphonia reads.
@@ -142,6 +148,8 @@ struct ContainerPackets {
     ahead: VecDeque<Packet>,
     /// Samples that the header of this part of the file promises, where that can be relied on.
     expected: Option<u64>,
+    /// The time of the first sample, in samples.
+    first_position: u64,
     /// Whether the header says that the sound goes on to the end of the file.
     ends_with_file: bool,
     /// Samples decoded of this part of the file. Only chained Ogg files have several parts.
@@ -199,7 +207,12 @@ impl NativeSource {
             .map(|frames| frames.saturating_mul(first.samples.into()).saturating_sub(tag.delay + tag.padding));
         let trim = Trim::new(tag.delay, total.filter(|_| tag.padding > 0));
         let decoder = new_decoder(&mpeg_parameters(&first)).map_err(|error| describe(path, 0.0, &error))?;
-        let packets = Packets::Mpeg(MpegPackets { frames, channels: first.channels, num_frames: 0 });
+        let packets = Packets::Mpeg(MpegPackets {
+            frames,
+            channels: first.channels,
+            num_frames: 0,
+            forgiven_frames: FORGIVEN_MPEG_FRAMES,
+        });
         Ok(Self::new(path, packets, decoder, first.sample_rate, total, trim))
     }
 
@@ -278,7 +291,8 @@ impl NativeSource {
         }
         let hint = trim.length.or(expected);
         let ends_with_file = format.format_info().format == FORMAT_ID_WAVE && num_frames.is_none();
-        let packets = ContainerPackets { format, track_id, ahead, expected, ends_with_file, decoded: 0 };
+        let packets =
+            ContainerPackets { format, track_id, ahead, expected, first_position, ends_with_file, decoded: 0 };
         let packets = Packets::Container(packets);
         Ok(Self::new(path, packets, decoder, sample_rate, hint, trim))
     }
@@ -298,6 +312,7 @@ impl NativeSource {
             sample_rate,
             num_samples_hint,
             trim,
+            pending: Vec::new(),
             num_samples: 0,
             interleaved: Vec::new(),
             has_ended: false,
@@ -309,6 +324,11 @@ impl NativeSource {
     }
 
     fn read_block(&mut self) -> Result<Option<Waveform>, AudioError> {
+        if !self.pending.is_empty() {
+            let block = std::mem::take(&mut self.pending);
+            self.num_samples += block.len() as u64;
+            return Ok(Some(Waveform::new(block, self.sample_rate)));
+        }
         loop {
             let packet = match self.step()? {
                 Step::Packet(packet) => packet,
@@ -351,7 +371,7 @@ impl NativeSource {
             Ok(buffer) => buffer,
             Err(error) => {
                 let is_forgiven =
-                    matches!(&self.packets, Packets::Mpeg(mpeg) if mpeg.num_frames <= FORGIVEN_MPEG_FRAMES);
+                    matches!(&self.packets, Packets::Mpeg(mpeg) if mpeg.num_frames <= mpeg.forgiven_frames);
                 if is_forgiven && is_forgivable(&error) {
                     return Ok(vec![0.0; packet.dur.get() as usize]);
                 }
@@ -398,6 +418,15 @@ impl MonoSource for NativeSource {
             Packets::Mpeg(_) => None,
             Packets::Container(_) => self.decoder.codec_params().bits_per_sample,
         }
+    }
+
+    fn pass_over(&mut self, num_samples: u64) -> Result<u64, AudioError> {
+        if self.has_ended {
+            return Ok(0);
+        }
+        let passed = self.seek(num_samples);
+        self.has_ended = passed.is_err();
+        passed
     }
 
     fn next_block(&mut self) -> Result<Option<Waveform>, AudioError> {

@@ -16,6 +16,7 @@ mod peak;
 mod resample;
 mod sniff;
 mod source;
+mod stretch;
 mod waveform;
 
 pub use decode::{open, read};
@@ -25,4 +26,5 @@ pub use peak::{Scaled, peak_gain};
 pub(crate) use resample::bessel_i0;
 pub use resample::{Resampled, Resampler, resample};
 pub use source::{MonoSource, WaveformSource};
+pub use stretch::{count_samples, read_resampled_stretch, read_stretch};
 pub use waveform::Waveform;

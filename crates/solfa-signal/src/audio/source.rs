@@ -20,6 +20,18 @@ pub trait MonoSource: Send {
         None
     }
 
+    /// Passes over up to `num_samples` samples where that takes less than decoding them, and says how many; 0 where it
+    /// cannot. What follows is bit for bit what would have followed after so many samples. Only before the first block.
+    ///
+    /// Damage in what is passed over may go unnoticed.
+    ///
+    /// # Errors
+    /// As for [`next_block`](Self::next_block).
+    fn pass_over(&mut self, num_samples: u64) -> Result<u64, AudioError> {
+        let _ = num_samples;
+        Ok(0)
+    }
+
     /// The next block, never empty; `None` once the sound has ended.
     ///
     /// # Errors
@@ -42,6 +54,10 @@ impl<S: MonoSource + ?Sized> MonoSource for Box<S> {
 
     fn bit_depth_hint(&self) -> Option<u32> {
         (**self).bit_depth_hint()
+    }
+
+    fn pass_over(&mut self, num_samples: u64) -> Result<u64, AudioError> {
+        (**self).pass_over(num_samples)
     }
 
     fn next_block(&mut self) -> Result<Option<Waveform>, AudioError> {

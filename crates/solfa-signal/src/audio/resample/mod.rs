@@ -84,15 +84,15 @@ impl FromStr for Resampler {
 
 /// Two sample rates and their lowest terms: `output` samples for every `input` samples.
 #[derive(Clone, Copy, Debug)]
-struct Ratio {
-    from: u32,
-    to: u32,
-    input: usize,
-    output: usize,
+pub(super) struct Ratio {
+    pub(super) from: u32,
+    pub(super) to: u32,
+    pub(super) input: usize,
+    pub(super) output: usize,
 }
 
 impl Ratio {
-    fn new(from: u32, to: u32) -> Result<Self, AudioError> {
+    pub(super) fn new(from: u32, to: u32) -> Result<Self, AudioError> {
         if from == 0 || to == 0 {
             return Err(AudioError::Resample { from, to, reason: "both rates must be above 0".into() });
         }
