@@ -62,7 +62,7 @@ const WORKSPACE: [Layers; 8] = [
         name: "solfa-learn",
         crates: &["solfa-kernels", "solfa-signal"],
         never: &["tokio", "clap", "anyhow"],
-        modules: &["device", "model", "plan", "targets", "checkpoint", "embed"],
+        modules: &["device", "model", "plan", "targets", "checkpoint", "embed", "objective"],
         environment: Environment::Only(&[]),
         confined: &[
             ("pytorch_reader", "checkpoint"),

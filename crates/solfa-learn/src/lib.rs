@@ -10,6 +10,7 @@
 //! | [`targets`] | what is predicted: the tokens of Mel-RVQ and of the random-projection quantiser |
 //! | [`checkpoint`] | released models' files, read strictly: every tensor is used, or named in a table with its reason |
 //! | [`embed`] | a loaded model as an [`Encoder`](solfa_signal::encoder::Encoder) of sound or of text, and as a tokenizer |
+//! | [`objective`] | losses on tensors alone, with what the log shows of them by name |
 //!
 //! This crate must not know: output files, probes, the command line.
 //!
@@ -24,5 +25,6 @@ pub mod checkpoint;
 pub mod device;
 pub mod embed;
 pub mod model;
+pub mod objective;
 pub mod plan;
 pub mod targets;
