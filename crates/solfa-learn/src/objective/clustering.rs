@@ -118,9 +118,6 @@ mod tests {
     use crate::objective::testing::{Case, assert_finite, device, leaf, named, noise, scalar, values};
     use burn::tensor::TensorData;
 
-    /// The reference's student loses digits in single precision at a temperature of 0.02, which 1 / 0.02 magnifies.
-    const GRADIENT_TOLERANCE: f64 = 5e-5;
-
     fn of_views(student: &Tensor<3>, teacher: &Tensor<3>, center: Tensor<2>, temperature: f64) -> Clustering {
         let views = |views: &Tensor<3>| [0, 1].map(|number| views.clone().select_dim(0, number));
         clustering(views(student), views(teacher), center, temperature, &ClusteringConfig::default()).unwrap()
@@ -136,8 +133,7 @@ mod tests {
             case.assert(&format!("clustering_epoch{epoch}"), found.terms.loss.clone());
             case.assert(&format!("clustering_epoch{epoch}_new_center"), found.center);
             let gradients = found.terms.loss.backward();
-            let gradient = student.grad(&gradients).unwrap();
-            case.assert_within(&format!("clustering_epoch{epoch}_grad"), gradient, GRADIENT_TOLERANCE);
+            case.assert(&format!("clustering_epoch{epoch}_grad"), student.grad(&gradients).unwrap());
             assert!(teacher.grad(&gradients).is_none(), "the slow copy is not trained");
         }
     }

@@ -9,7 +9,7 @@
 use burn::tensor::{Bool, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::cross_entropy::CrossEntropy;
+use super::cross_entropy::{CrossEntropy, cross_entropy};
 use super::{ObjectiveError, Terms, check_enough, check_shape, check_temperature, mask_weights, single, unit_length};
 
 const NAME: &str = "HuBERT's prediction";
@@ -82,36 +82,27 @@ pub fn hubert(
     let masked: Tensor<1> = masked.reshape([rows]);
     let unmasked = masked.clone().neg() + 1.0;
     let num_unmasked = unmasked.clone().sum().clamp_min(1.0);
-    let counts = |weight: f64| if weight == 0.0 { 0.0 } else { 1.0 };
-    let num_counted = (masked.clone() * counts(config.masked_weight)
-        + unmasked.clone() * counts(config.unmasked_weight))
-    .sum()
-    .clamp_min(1.0);
-    let weights = (masked.clone() * config.masked_weight + unmasked.clone() * config.unmasked_weight) / num_counted;
-
-    let device = masked.device();
-    let zero = || Tensor::<1>::zeros([1], &device);
-    let (mut loss, mut losses, mut accuracies) = (None, [zero(), zero()], [zero(), zero()]);
+    let (mut values, mut hits) = (masked.zeros_like(), masked.zeros_like());
     for prediction in predictions {
-        let tokens = cross_entropy(prediction, [batch, frames], config.temperature)?;
-        let shares = [(&masked, &num_masked), (&unmasked, &num_unmasked)];
-        for (index, (flags, count)) in shares.into_iter().enumerate() {
-            let mean = |values: &Tensor<1>| (values.clone() * flags.clone()).sum() / count.clone();
-            losses[index] = losses[index].clone() + mean(&tokens.values);
-            accuracies[index] = accuracies[index].clone() + mean(&tokens.hits) / teachers as f64;
-        }
-        let of_teacher = tokens.weighted_sum(Some(weights.clone()));
-        loss = Some(match loss {
-            Some(loss) => loss + of_teacher,
-            None => of_teacher,
-        });
+        let of_teacher = of_teacher(prediction, [batch, frames], config.temperature)?;
+        values = values + of_teacher.values;
+        hits = hits + of_teacher.hits / teachers as f64;
     }
-    let loss = loss.unwrap_or_else(zero);
-    let [masked_loss, unmasked_loss] = losses;
-    let [masked_accuracy, unmasked_accuracy] = accuracies;
-    let mut terms = Terms::new(loss).with("masked_loss", masked_loss).with("masked_accuracy", masked_accuracy);
+
+    let each = |masked_weight: f64, other_weight: f64| masked.clone() * masked_weight + unmasked.clone() * other_weight;
+    let counts = |weight: f64| if weight == 0.0 { 0.0 } else { 1.0 };
+    let num_counted = each(counts(config.masked_weight), counts(config.unmasked_weight)).sum().clamp_min(1.0);
+    let weights = each(config.masked_weight, config.unmasked_weight);
+    let mean = |values: &Tensor<1>, flags: &Tensor<1>, count: &Tensor<1>| {
+        (values.clone().inner() * flags.clone()).sum() / count.clone()
+    };
+    let mut terms = Terms::new((values.clone() * weights).sum() / num_counted)
+        .with("masked_loss", mean(&values, &masked, &num_masked))
+        .with("masked_accuracy", mean(&hits, &masked, &num_masked));
     if has_mask {
-        terms = terms.with("unmasked_loss", unmasked_loss).with("unmasked_accuracy", unmasked_accuracy);
+        terms = terms
+            .with("unmasked_loss", mean(&values, &unmasked, &num_unmasked))
+            .with("unmasked_accuracy", mean(&hits, &unmasked, &num_unmasked));
     }
     if let Some(features) = features {
         let penalty = single(features).square().mean();
@@ -121,8 +112,8 @@ pub fn hubert(
     Ok(terms)
 }
 
-/// Of every frame of one teacher.
-fn cross_entropy(
+/// The cross-entropy of every frame.
+fn of_teacher(
     prediction: HubertPrediction,
     [batch, frames]: [usize; 2],
     temperature: f64,
@@ -134,7 +125,7 @@ fn cross_entropy(
     check_shape(NAME, "the targets", [batch, frames], targets.dims())?;
     let projected = unit_length(single(projected).reshape([batch * frames, dim]));
     let cosines = projected.matmul(unit_length(single(embeddings)).transpose());
-    Ok(CrossEntropy::new(cosines / temperature, targets.reshape([batch * frames])))
+    Ok(cross_entropy(cosines / temperature, targets.reshape([batch * frames])))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! [`nt_xent`](super::nt_xent()), vectors of the same side are not told apart.
 
 use burn::tensor::{Bool, FloatDType, Int, Tensor, activation};
+use serde::{Deserialize, Serialize};
 
 use super::{ObjectiveError, Terms, check_enough, check_shape, single};
 
@@ -14,17 +15,16 @@ use super::{ObjectiveError, Terms, check_enough, check_shape, single};
 const NEVER: f64 = -1e30;
 
 /// How pairs are told from other combinations.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Contrast {
     /// Against all other texts and recordings, the pair itself left out of the sum.
+    #[default]
     Decoupled,
     /// Against all texts and recordings.
     Softmax,
     /// Each combination by itself.
-    Sigmoid {
-        /// `[1]`, learned: added to every similarity, because most combinations are not pairs. SigLIP starts at -10.
-        bias: Tensor<1>,
-    },
+    Sigmoid,
 }
 
 /// The contrastive loss of a batch of pairs.
@@ -37,6 +37,8 @@ pub enum Contrast {
 /// # Shapes
 /// - audio, text: `[batch, dim]`, of length 1; rows of equal number belong together
 /// - log_scale: `[1]`, learned: the logarithm of what cosines are multiplied by. MuQ-MuLan starts at ln 10.
+/// - bias: `[1]`, learned: added to every similarity, because most combinations are not pairs. SigLIP starts at -10; the
+///   other two forms do not change with it.
 ///
 /// # Errors
 /// [`ObjectiveError`] for a single pair, which has nothing to be told apart from, and for tensors that differ in shape.
@@ -44,6 +46,7 @@ pub fn language_audio(
     audio: Tensor<2>,
     text: Tensor<2>,
     log_scale: Tensor<1>,
+    bias: Option<Tensor<1>>,
     contrast: Contrast,
 ) -> Result<Terms, ObjectiveError> {
     const NAME: &str = "the loss of sound and text";
@@ -53,26 +56,23 @@ pub fn language_audio(
     check_enough(NAME, "pairs in a batch", 2, batch)?;
     let scale = single(log_scale).exp();
     // [batch, batch]: a row for each recording, a column for each text.
-    let similarities = single(audio).matmul(single(text).transpose()) * scale.clone().reshape([1, 1]);
+    let mut similarities = single(audio).matmul(single(text).transpose()) * scale.clone().reshape([1, 1]);
+    if let Some(bias) = bias {
+        check_shape(NAME, "the bias", [1], bias.dims())?;
+        similarities = similarities + single(bias).reshape([1, 1]);
+    }
     let device = similarities.device();
     let is_other = Tensor::<2, Bool>::diag_mask([batch, batch], 0, &device);
     let [texts_found, recordings_found] = [1, 0].map(|dim| accuracy(similarities.clone().inner(), dim));
-    let loss = match contrast {
-        Contrast::Sigmoid { bias } => {
-            check_shape(NAME, "the bias", [1], bias.dims())?;
-            let logits = similarities + single(bias).reshape([1, 1]);
-            let signed = logits.clone().neg().mask_where(!is_other, logits);
-            activation::log_sigmoid(signed).sum() / -(batch as f64)
-        }
-        contrast @ (Contrast::Decoupled | Contrast::Softmax) => {
-            let pairs = similarities.clone().mask_fill(is_other.clone(), 0.0).sum();
-            let compared = match contrast {
-                Contrast::Decoupled => similarities.mask_fill(!is_other, NEVER),
-                _ => similarities,
-            };
-            let sums = log_sum_exp(compared.clone(), 1).sum() + log_sum_exp(compared, 0).sum();
-            (sums * 0.5 - pairs) / batch as f64
-        }
+    let loss = if contrast == Contrast::Sigmoid {
+        let signed = similarities.clone().neg().mask_where(!is_other, similarities);
+        activation::log_sigmoid(signed).sum() / -(batch as f64)
+    } else {
+        let pairs = similarities.clone().mask_fill(is_other.clone(), 0.0).sum();
+        let is_decoupled = contrast == Contrast::Decoupled;
+        let compared = if is_decoupled { similarities.mask_fill(!is_other, NEVER) } else { similarities };
+        let sums = log_sum_exp(compared.clone(), 1).sum() + log_sum_exp(compared, 0).sum();
+        (sums * 0.5 - pairs) / batch as f64
     };
     Ok(Terms::new(loss)
         .with("audio_to_text_accuracy", texts_found)
@@ -108,13 +108,13 @@ mod tests {
     fn losses_and_gradients_are_the_references() {
         let case = Case::read("mulan-losses", &["inputs", "outputs"]);
         let contrasts = [
-            ("softmax_dcl", Contrast::Decoupled),
-            ("softmax", Contrast::Softmax),
-            ("sigmoid", Contrast::Sigmoid { bias: leaf([-10.0]) }),
+            ("softmax_dcl", None, Contrast::Decoupled),
+            ("softmax", None, Contrast::Softmax),
+            ("sigmoid", Some(leaf([-10.0])), Contrast::Sigmoid),
         ];
-        for (name, contrast) in contrasts {
+        for (name, bias, contrast) in contrasts {
             let (audio, text, log_scale) = (case.leaf("audio"), case.leaf("text"), log_10());
-            let terms = language_audio(audio.clone(), text.clone(), log_scale.clone(), contrast).unwrap();
+            let terms = language_audio(audio.clone(), text.clone(), log_scale.clone(), bias, contrast).unwrap();
             case.assert(name, terms.loss.clone());
             let gradients = terms.loss.backward();
             case.assert(&format!("{name}_grad_audio"), audio.grad(&gradients).unwrap());
@@ -131,7 +131,7 @@ mod tests {
     fn two_orthogonal_pairs_by_hand() {
         let of = |contrast| {
             let [audio, text] = two_pairs();
-            language_audio(audio, text, leaf([2f32.ln()]), contrast).unwrap()
+            language_audio(audio, text, leaf([2f32.ln()]), None, contrast).unwrap()
         };
         let decoupled = of(Contrast::Decoupled);
         assert!((scalar(&decoupled.loss) + 2.0).abs() < 1e-6, "the other one is at 0, the pair at 2");
@@ -147,7 +147,7 @@ mod tests {
     fn the_bias_of_the_sigmoid_is_learned() {
         let [audio, text] = two_pairs();
         let bias = leaf([-1.0]);
-        let terms = language_audio(audio, text, leaf([0.0]), Contrast::Sigmoid { bias: bias.clone() }).unwrap();
+        let terms = language_audio(audio, text, leaf([0.0]), Some(bias.clone()), Contrast::Sigmoid).unwrap();
         // A pair at 1 - 1, and another combination at 0 - 1, for each recording.
         let softplus = |value: f32| (1.0 + value.exp()).ln();
         assert!((scalar(&terms.loss) - (softplus(0.0) + softplus(-1.0))).abs() < 1e-6);
@@ -160,25 +160,26 @@ mod tests {
     fn partners_that_are_not_the_nearest_are_counted_by_direction() {
         // Both recordings are nearest to the first text; each text is nearest to its own recording.
         let (audio, text) = (leaf([[1.0, 0.0], [0.8, 0.6]]), leaf([[1.0, 0.0], [0.0, 1.0]]));
-        let terms = language_audio(audio, text, log_10(), Contrast::Softmax).unwrap();
+        let terms = language_audio(audio, text, log_10(), None, Contrast::Softmax).unwrap();
         assert_eq!(named(&terms, "audio_to_text_accuracy"), 0.5);
         assert_eq!(named(&terms, "text_to_audio_accuracy"), 1.0);
     }
 
     #[test]
     fn equal_zero_and_far_vectors_are_finite() {
-        let contrasts = || [Contrast::Decoupled, Contrast::Softmax, Contrast::Sigmoid { bias: leaf([-10.0]) }];
+        let contrasts = [Contrast::Decoupled, Contrast::Softmax, Contrast::Sigmoid];
+        let bias = || Some(leaf([-10.0]));
         for value in [0.5, 0.0] {
-            for (contrast, others) in contrasts().into_iter().zip([2f32, 3.0, 0.0]) {
+            for (contrast, others) in contrasts.into_iter().zip([2f32, 3.0, 0.0]) {
                 let vectors: Tensor<2> = leaf(TensorData::new(vec![value; 12], [3, 4]));
-                let terms = language_audio(vectors.clone(), vectors.clone(), log_10(), contrast).unwrap();
+                let terms = language_audio(vectors.clone(), vectors.clone(), log_10(), bias(), contrast).unwrap();
                 let loss = assert_finite(&terms, &[vectors]);
                 assert!(others == 0.0 || (loss - others.ln()).abs() < 1e-5, "{loss}");
             }
         }
-        for contrast in contrasts() {
+        for contrast in contrasts {
             let vectors = (noise([3, 4], 1).inner() * 1e4).autodiff().require_grad();
-            let terms = language_audio(vectors.clone(), vectors.clone().flip([0]), log_10(), contrast).unwrap();
+            let terms = language_audio(vectors.clone(), vectors.clone().flip([0]), log_10(), bias(), contrast).unwrap();
             assert_finite(&terms, &[vectors]);
         }
     }
@@ -186,7 +187,7 @@ mod tests {
     #[test]
     fn impossible_contrasts_are_errors() {
         let run = |recordings: usize, texts: usize| {
-            language_audio(noise([recordings, 4], 1), noise([texts, 4], 2), log_10(), Contrast::Decoupled)
+            language_audio(noise([recordings, 4], 1), noise([texts, 4], 2), log_10(), None, Contrast::Decoupled)
         };
         let message = run(1, 1).unwrap_err().to_string();
         assert_eq!(message, "the loss of sound and text needs 2 pairs in a batch or more, and was given 1");

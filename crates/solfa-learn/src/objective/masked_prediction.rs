@@ -7,7 +7,7 @@
 
 use burn::tensor::{Bool, Int, Tensor};
 
-use super::cross_entropy::CrossEntropy;
+use super::cross_entropy::cross_entropy;
 use super::{ObjectiveError, Terms, check_enough, check_shape, mask_weights, single};
 
 const NAME: &str = "masked prediction";
@@ -40,14 +40,13 @@ pub fn masked_prediction(
     if let Some(mask) = &mask {
         check_shape(NAME, "the mask", [batch, frames], mask.dims())?;
     }
-    let has_mask = mask.is_some();
     let (weights, count) = mask_weights(mask, &logits);
     let rows = batch * frames * codebooks;
     let weights: Tensor<1> = weights.expand([batch, frames, codebooks]).reshape([rows]);
     let count = count * codebooks as f64;
-    let tokens = CrossEntropy::new(single(logits).reshape([rows, codes]), targets.reshape([rows]));
-    let accuracy = (tokens.hits.clone() * weights.clone()).sum() / count.clone();
-    let loss = tokens.weighted_sum(has_mask.then_some(weights)) / count;
+    let tokens = cross_entropy(single(logits).reshape([rows, codes]), targets.reshape([rows]));
+    let accuracy = (tokens.hits * weights.clone()).sum() / count.clone();
+    let loss = (tokens.values * weights).sum() / count;
     Ok(Terms::new(loss).with("masked_accuracy", accuracy))
 }
 

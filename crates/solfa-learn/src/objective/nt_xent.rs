@@ -7,7 +7,7 @@
 
 use burn::tensor::{Bool, Int, Tensor};
 
-use super::cross_entropy::CrossEntropy;
+use super::cross_entropy::cross_entropy;
 use super::{ObjectiveError, Terms, check_enough, check_shape, check_temperature, single, unit_length};
 
 /// In place of a vector's similarity to itself: its exponential is zero, and it is a number that can be multiplied.
@@ -38,10 +38,8 @@ pub fn nt_xent(first: Tensor<2>, second: Tensor<2>, temperature: f64) -> Result<
     let cosines = vectors.clone().matmul(vectors.transpose());
     let similarity = cosines.clone().inner().gather(1, partners.clone().inner().unsqueeze_dim::<2>(1)).mean();
     let itself = !Tensor::<2, Bool>::diag_mask([2 * batch; 2], 0, &device);
-    let rows = CrossEntropy::new((cosines / temperature).mask_fill(itself, NEVER), partners);
-    let accuracy = rows.hits.clone().mean();
-    let loss = rows.weighted_sum(None) / count as f64;
-    Ok(Terms::new(loss).with("accuracy", accuracy).with("similarity", similarity))
+    let rows = cross_entropy((cosines / temperature).mask_fill(itself, NEVER), partners);
+    Ok(Terms::new(rows.values.mean()).with("accuracy", rows.hits.mean()).with("similarity", similarity))
 }
 
 #[cfg(test)]

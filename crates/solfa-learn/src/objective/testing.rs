@@ -11,7 +11,7 @@ use super::Terms;
 use crate::device::test_device;
 
 /// Largest difference from a golden value, as a share of the root mean square: references are in single precision, too.
-pub(super) const TOLERANCE: f64 = 1e-5;
+const TOLERANCE: f64 = 1e-5;
 
 /// The test device, with gradients.
 pub(super) fn device() -> Device {
@@ -118,12 +118,6 @@ impl Case {
     /// Compares a value or a gradient with the tensor of that name.
     #[track_caller]
     pub(super) fn assert<const D: usize>(&self, name: &str, found: Tensor<D>) {
-        self.assert_within(name, found, TOLERANCE);
-    }
-
-    /// The same with another tolerance.
-    #[track_caller]
-    pub(super) fn assert_within<const D: usize>(&self, name: &str, found: Tensor<D>, tolerance: f64) {
-        assert_golden(name, &values(found), self.floats(name), tolerance);
+        assert_golden(name, &values(found), self.floats(name), TOLERANCE);
     }
 }
