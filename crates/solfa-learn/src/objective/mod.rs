@@ -195,7 +195,7 @@ fn off_diagonal_mean_square(matrix: Tensor<2>) -> Tensor<1> {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::{device, leaf, scalar, values};
+    use super::testing::{device, leaf, noise, scalar, values};
     use super::*;
 
     #[test]
@@ -222,6 +222,30 @@ mod tests {
         let matrix: Tensor<2> = leaf([[9.0, 1.0], [3.0, 9.0]]);
         assert_eq!(scalar(&off_diagonal_mean_square(matrix)), 5.0);
         assert_eq!(scalar(&off_diagonal_mean_square(leaf([[9.0]]))), 0.0);
+    }
+
+    #[test]
+    fn half_precision_goes_in_and_single_precision_comes_out() {
+        let views: Tensor<3> = noise([2, 4, 8], 1);
+        let half = |number| views.clone().cast(FloatDType::BF16).select_dim::<2>(0, number);
+        for terms in [
+            nt_xent(half(0), half(1), 0.1),
+            vicreg(half(0), half(1), &VicregConfig::default()),
+            byol([half(0), half(1)], [half(0), half(1)], &ByolConfig::default()),
+            language_audio(half(0), half(1), leaf([0.0]), None, Contrast::Decoupled),
+        ] {
+            let terms = terms.unwrap();
+            assert_eq!(terms.loss.dtype(), DType::F32);
+            assert!(terms.named.iter().all(|(_, value)| value.dtype() == DType::F32));
+            let gradient = views.grad(&terms.loss.backward()).unwrap();
+            assert_eq!(gradient.dtype(), DType::F32);
+            assert!(values(gradient).iter().any(|&value| value != 0.0));
+        }
+        let logits: Tensor<4> = noise([1, 3, 2, 5], 2);
+        let targets = Tensor::zeros([1, 3, 2], &device());
+        let terms = masked_prediction(logits.clone().cast(FloatDType::BF16), targets, None).unwrap();
+        assert_eq!(terms.loss.dtype(), DType::F32);
+        assert!(values(logits.grad(&terms.loss.backward()).unwrap()).iter().all(|value| value.is_finite()));
     }
 
     #[test]
