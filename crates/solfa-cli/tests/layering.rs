@@ -63,7 +63,7 @@ const WORKSPACE: [Layers; 8] = [
         name: "solfa-learn",
         crates: &["solfa-kernels", "solfa-signal"],
         never: &["tokio", "clap", "anyhow"],
-        modules: &["device", "ops", "model", "plan", "targets", "checkpoint", "embed", "views", "data", "train"],
+        modules: &["device", "ops", "model", "plan", "targets", "checkpoint", "embed", "views", "data", "objective", "train"],
         environment: Environment::Only(&[]),
         confined: &[
             ("pytorch_reader", "checkpoint"),

@@ -14,6 +14,7 @@
 //! | [`views`] | what a network is shown of a track: crops, changes of the sound, masks; plain samples and flags |
 //! | [`data`] | where clips come from: files, packed stores, seeded sampling, batches that are read ahead |
 //! | [`train`] | what every training needs: the optimiser, schedules, the teacher, checkpoints, the log |
+//! | [`objective`] | losses on tensors alone, with what the log shows of them by name |
 //!
 //! This crate must not know: output files, probes, the command line.
 //!
@@ -30,6 +31,7 @@ pub mod device;
 pub mod embed;
 pub mod model;
 pub mod ops;
+pub mod objective;
 pub mod plan;
 pub mod targets;
 pub mod train;
