@@ -13,8 +13,8 @@
 //! | [`embed`] | a loaded model as an [`Encoder`](solfa_signal::encoder::Encoder) of sound or of text, and as a tokenizer |
 //! | [`views`] | what a network is shown of a track: crops, changes of the sound, masks; plain samples and flags |
 //! | [`data`] | where clips come from: files, packed stores, seeded sampling, batches that are read ahead |
-//! | [`train`] | what every training needs: the optimiser, schedules, the teacher, checkpoints, the log |
 //! | [`objective`] | losses on tensors alone, with what the log shows of them by name |
+//! | [`train`] | what every training needs: the optimiser, schedules, the teacher, checkpoints, the log |
 //!
 //! This crate must not know: output files, probes, the command line.
 //!
@@ -30,8 +30,8 @@ pub mod data;
 pub mod device;
 pub mod embed;
 pub mod model;
-pub mod ops;
 pub mod objective;
+pub mod ops;
 pub mod plan;
 pub mod targets;
 pub mod train;
