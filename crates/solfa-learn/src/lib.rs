@@ -15,6 +15,7 @@
 //! | [`data`] | where clips come from: files, packed stores, seeded sampling, batches that are read ahead |
 //! | [`objective`] | losses on tensors alone, with what the log shows of them by name |
 //! | [`train`] | what every training needs: the optimiser, schedules, the teacher, checkpoints, the log |
+//! | [`recipe`] | one file for each method of pre-training: what is asked of a batch |
 //!
 //! This crate must not know: output files, probes, the command line.
 //!
@@ -33,6 +34,7 @@ pub mod model;
 pub mod objective;
 pub mod ops;
 pub mod plan;
+pub mod recipe;
 pub mod targets;
 pub mod train;
 pub mod views;

@@ -14,6 +14,7 @@ mod tokenize;
 mod vit1d;
 mod waveform_transformer;
 
+pub(crate) use mel_conformer::normalized_mel;
 pub use mulan::MulanAudioEncoder;
 pub use network::{HiddenState, Network, NetworkEncoder, samples_at_once};
 pub use precision::PrecisionError;

@@ -5,7 +5,7 @@
 //! by global statistics instead of a layer norm.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Distribution, Int, Tensor};
+use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::nearest_codes;
@@ -36,6 +36,21 @@ impl RandomProjectionQuantizer {
     pub fn new(config: &RandomProjectionQuantizerConfig, device: &Device) -> Self {
         let frozen = |rows: usize, columns: usize, deviation: f64| {
             let values = Tensor::random([rows, columns], Distribution::Normal(0.0, deviation), device);
+            Param::from_tensor(values).set_require_grad(false)
+        };
+        let xavier = (2.0 / (config.input_dim + config.code_dim) as f64).sqrt();
+        Self {
+            projection: frozen(config.input_dim, config.code_dim, xavier),
+            codebook: frozen(config.num_codes, config.code_dim, 1.0),
+        }
+    }
+
+    /// A quantiser whose numbers come from `normal`, which draws from a standard normal distribution: the projection row by
+    /// row, then the codes. The device's own generator is left alone.
+    pub fn drawn(config: &RandomProjectionQuantizerConfig, device: &Device, mut normal: impl FnMut() -> f64) -> Self {
+        let mut frozen = |rows: usize, columns: usize, deviation: f64| {
+            let values: Vec<f32> = (0..rows * columns).map(|_| (normal() * deviation) as f32).collect();
+            let values: Tensor<2> = Tensor::from_data(TensorData::new(values, [rows, columns]), device);
             Param::from_tensor(values).set_require_grad(false)
         };
         let xavier = (2.0 / (config.input_dim + config.code_dim) as f64).sqrt();

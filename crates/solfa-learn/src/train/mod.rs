@@ -26,6 +26,7 @@ mod run_config;
 mod run_folder;
 mod schedule;
 mod tensorboard;
+mod trainer;
 
 pub use adam::{Adam, AdamConfig, AdamError, ParameterGroup, Rates, StepOutcome, WeightDecayKind};
 pub use checkpoint_files::{CheckpointFiles, CheckpointState, FoundCheckpoint, SkippedCheckpoint};
@@ -39,6 +40,7 @@ pub use run_config::{ConfigDifference, KEYS_THAT_MAY_CHANGE, config_differences,
 pub use run_folder::RunFolder;
 pub use schedule::{Decay, LearningRateSchedule, Schedule, ScheduleError};
 pub use tensorboard::EventFile;
+pub use trainer::{Recipe, Trainer, TrainingConfig, TrainingError, TrainingObserver};
 
 #[cfg(test)]
 mod tests;
