@@ -75,6 +75,7 @@ const WORKSPACE: [Layers; 8] = [
             "data",
             "objective",
             "train",
+            "recipe",
         ],
         environment: Environment::Only(&[]),
         confined: &[

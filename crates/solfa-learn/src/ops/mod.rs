@@ -17,5 +17,17 @@ use burn::tensor::Device;
 
 /// Whether these operations run on tensors of a device: in memory, with gradients.
 pub fn are_available(device: &Device) -> bool {
-    *device == Device::flex().autodiff()
+    // Devices are equal with gradients and without.
+    device.is_autodiff() && *device == Device::flex().autodiff()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inference_is_left_alone() {
+        assert!(are_available(&Device::flex().autodiff()));
+        assert!(!are_available(&Device::flex()));
+    }
 }
