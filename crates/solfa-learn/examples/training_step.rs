@@ -1,5 +1,5 @@
-//! A training step of masked prediction, whole: spectrogram, targets, network, loss, gradients, Adam. The network is MuQ's,
-//! 256 wide and 6 layers deep with 64 channels, on 4 clips of 10 s; targets are MusicFM's, of 8,192 codes.
+//! A training step of masked prediction, whole: spectrogram, targets, network, loss, gradients, Adam, the log. The network is
+//! MuQ's, 256 wide and 6 layers deep with 64 channels, on 4 clips of 10 s; targets are MusicFM's, of 8,192 codes.
 //!
 //! ```sh
 //! cargo run --release -p solfa-learn --example training_step
@@ -7,76 +7,69 @@
 #![allow(clippy::print_stdout, reason = "an example prints what it finds")]
 
 use std::error::Error;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use solfa_learn::data::{Batch, Clip};
+use solfa_learn::data::{Collection, DataError, TrackSource};
 use solfa_learn::device::DeviceChoice;
-use solfa_learn::model::{ConformerConfig, MelConformerConfig};
-use solfa_learn::recipe::musicfm::{MusicFm, MusicFmConfig};
-use solfa_learn::train::{Adam, AdamConfig, Rates, Recipe};
-use solfa_learn::views::BlockMaskConfig;
+use solfa_learn::recipe::{Ground, Plan};
+use solfa_learn::train::{LogLine, RunFolder, TrainingObserver};
+use solfa_signal::audio::Waveform;
 
 /// As the program does.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const CLIPS: usize = 4;
-const SECONDS: usize = 10;
-const STEPS: u64 = 7;
+/// Noise.
+struct Noise;
+
+impl TrackSource for Noise {
+    fn sample_rate(&self) -> u32 {
+        24_000
+    }
+    fn len(&self) -> usize {
+        8
+    }
+    fn name(&self, track: usize) -> String {
+        format!("noise {track}")
+    }
+    fn num_samples(&self, _track: usize) -> Result<u64, DataError> {
+        Ok(240_000)
+    }
+    fn read(&self, track: usize, _start: u64, num_samples: usize) -> Result<Waveform, DataError> {
+        let mut random = ChaCha8Rng::seed_from_u64(track as u64);
+        let samples = (0..num_samples).map(|_| random.random_range(-0.17..0.17_f32)).collect();
+        Ok(Waveform::new(samples, self.sample_rate()))
+    }
+}
+
+/// Prints every step, and keeps how long it took without waiting for data.
+#[derive(Default)]
+struct Times(Vec<f64>);
+
+impl TrainingObserver for Times {
+    fn stepped(&mut self, line: &LogLine) {
+        let seconds = line.seconds;
+        let whole = seconds.forward + seconds.backward + seconds.optimizer;
+        println!(
+            "loss {:.3}: forward {:.3} s, backward {:.3} s, whole step {whole:.3} s",
+            line.loss, seconds.forward, seconds.backward
+        );
+        self.0.push(whole);
+    }
+}
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let plain = DeviceChoice::Cpu.open()?;
-    let device = plain.clone().autodiff();
-    let conformer = ConformerConfig {
-        hidden_size: 256,
-        num_layers: 6,
-        num_heads: 4,
-        intermediate_size: 1024,
-        depthwise_kernel: 31,
-        layer_norm_epsilon: 1e-5,
-        rotary_base: 10_000.0,
-    };
-    let network =
-        MelConformerConfig { num_mels: 128, conv_channels: 64, time_strides: [2, 2], conformer, num_logits: 8192 };
-    let config = MusicFmConfig {
-        network,
-        code_dim: 16,
-        mask: BlockMaskConfig::default(),
-        mel_statistics: [6.768_445, 18.417_923],
-        seed: 0,
-    };
-    let recipe = MusicFm::new(config, &plain)?;
-    let mut network = recipe.network(&device);
-    let optimizer = AdamConfig { betas: [0.9, 0.98], epsilon: 1e-6, clip_norm: Some(10.0), ..AdamConfig::default() };
-    let mut adam = Adam::new(optimizer, &network)?;
-    let mut random = ChaCha8Rng::seed_from_u64(0);
-    let mut times = Vec::new();
-    for step in 0..STEPS {
-        let mut clip = |number: usize| Clip {
-            track: number,
-            name: format!("noise {number}"),
-            starts: vec![0],
-            crops: vec![
-                (0..SECONDS * recipe.sample_rate() as usize).map(|_| random.random_range(-0.17..0.17_f32)).collect(),
-            ],
-            replaced: Vec::new(),
-        };
-        let batch = Batch { step, clips: (0..CLIPS).map(&mut clip).collect(), waited: Duration::ZERO };
-        let start = Instant::now();
-        let terms = recipe.terms(&network, &batch, &device)?;
-        let loss: f32 = terms.loss.clone().into_scalar();
-        let forward = start.elapsed().as_secs_f64();
-        let mut gradients = terms.loss.backward();
-        let backward = start.elapsed().as_secs_f64() - forward;
-        adam.accumulate(&network, &mut gradients);
-        drop(gradients);
-        network = adam.step(network, Rates { learning_rate: 5e-4, weight_decay: None }).0;
-        let whole = start.elapsed().as_secs_f64();
-        println!("loss {loss:.3}: forward {forward:.3} s, backward {backward:.3} s, whole step {whole:.3} s");
-        times.push(whole);
-    }
+    let table = include_str!("training_step.toml").parse()?;
+    let plan = Plan::read(&table)?;
+    let parent = tempfile::tempdir()?;
+    let folder = RunFolder::create(&parent.path().join("run"), &plan.resolved()?)?;
+    let collection = Collection::survey(Arc::new(Noise))?;
+    let device = DeviceChoice::Cpu.open()?;
+    let mut times = Times::default();
+    plan.run(&Ground { folder: &folder, collection: &collection, device: &device }, &mut times)?;
+    let Times(mut times) = times;
     // The first step makes moments and asks for memory.
     times.remove(0);
     times.sort_by(f64::total_cmp);

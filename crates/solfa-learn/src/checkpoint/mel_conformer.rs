@@ -4,7 +4,7 @@ use solfa_signal::features::MelSpectrogram;
 
 use super::sizes::{LARGEST_DEPTH, LARGEST_WIDTH, check_odd_taps, check_positive, check_rotary_heads, check_size};
 use crate::model::{ConformerConfig, MelConformer, MelConformerConfig};
-use crate::targets::{RandomProjectionQuantizer, ResidualVectorQuantizer};
+use crate::targets::MelTokenizer;
 
 /// Far above any published codebook: a larger one in a file is damage.
 const LARGEST_CODEBOOK: usize = 1 << 17;
@@ -25,19 +25,11 @@ pub struct MelConformerModel {
     pub config: MelConformerConfig,
     /// Consecutive mel frames that make one token.
     pub fold: usize,
-    /// What turns the normalised spectrogram into the tokens that the network was trained to predict.
-    pub tokenizer: MelTokenizer,
+    /// What turns the normalised spectrogram into the tokens that the network was trained to predict, where it was trained
+    /// to predict such.
+    pub tokenizer: Option<MelTokenizer>,
     /// SHA-256 of the weight files: for one file, the hash that the Hugging Face hub shows for it.
     pub weights_sha256: String,
-}
-
-/// The quantiser that comes with a model.
-#[derive(Debug)]
-pub enum MelTokenizer {
-    /// MuQ's.
-    MelRvq(ResidualVectorQuantizer),
-    /// MusicFM's.
-    RandomProjection(RandomProjectionQuantizer),
 }
 
 /// Checks the sizes of a network by the names that both models' configurations have for them. `prefix` stands before the

@@ -9,12 +9,14 @@
 
 mod cqt_kernels;
 mod data2vec;
+mod encoder_config;
 mod error;
 mod hash;
 mod hubert;
 mod json;
 mod mapped_file;
 mod mel_conformer;
+mod mel_rvq;
 mod mert2;
 mod module_tensors;
 mod mulan;
@@ -23,6 +25,7 @@ mod muq;
 mod musicfm;
 mod pickle;
 mod preprocessor;
+mod run;
 mod save;
 mod sizes;
 mod source;
@@ -36,10 +39,15 @@ mod vit1d;
 mod waveform_transformer;
 mod xlm_roberta;
 
+pub use encoder_config::{
+    EncoderConfig, MelConformerEncoderConfig, MelRvqEncoderConfig, ResnetEncoderConfig,
+    WaveformTransformerEncoderConfig,
+};
 pub use error::{CheckpointError, Mismatch};
 pub(crate) use hash::{sha256_of_files, to_hexadecimal};
 pub(crate) use mapped_file::MappedFile;
-pub use mel_conformer::{MelConformerModel, MelTokenizer};
+pub use mel_conformer::MelConformerModel;
+pub use mel_rvq::MelRvqModel;
 pub use mert2::Mert2Model;
 pub(crate) use module_tensors::settle_running_statistics;
 pub use module_tensors::{module_tensors, restore_module};
@@ -80,6 +88,7 @@ enum Family {
     Data2Vec(waveform_transformer::Settings),
     MultiView(multi_view::MultiViewConfig),
     Vit1d(Box<Vit1dEncoderConfig>),
+    Run(Box<run::RunModel>),
 }
 
 /// A model on a device, by the network that it is.
@@ -96,6 +105,8 @@ pub enum LoadedModel {
     Mert2(Box<Mert2Model>),
     /// A ViT-1D.
     Vit1d(Box<Vit1dModel>),
+    /// A residual quantiser by itself.
+    MelRvq(Box<MelRvqModel>),
 }
 
 impl LoadedModel {
@@ -124,7 +135,7 @@ pub enum Tower {
 
 impl Checkpoint {
     /// Finds out what `path` is: a folder in Hugging Face's layout (a configuration and weights), a folder with a `.pt`
-    /// file and what belongs to it, or one of the weight files itself.
+    /// file and what belongs to it, a run of pre-training, or one of the weight files itself.
     ///
     /// # Errors
     /// A path that is not there, is no known layout, has a configuration that is not understood, or weight files that
@@ -140,6 +151,11 @@ impl Checkpoint {
     /// As [`open`](Self::open), and a model that is named and not found.
     pub fn open_with(path: &Path, find_model: FindModel<'_>) -> Result<Self, CheckpointError> {
         let metadata = fs::metadata(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?;
+        if let Some(found) = run::find(path) {
+            let (folder, weights) = found?;
+            let family = Family::Run(Box::new(run::RunModel::read(&folder)?));
+            return Ok(Self { family, source: TensorSource::open_safetensors(&[weights])? });
+        }
         let files = if metadata.is_dir() { WeightFiles::find(path)? } else { WeightFiles::of_file(path)? };
         let (family, source) = match &files {
             WeightFiles::Pt(file) => {
@@ -176,6 +192,7 @@ impl Checkpoint {
             }
             Family::MultiView(config) => LoadedModel::MultiView(Box::new(multi_view::load(config, source, device)?)),
             Family::Vit1d(config) => LoadedModel::Vit1d(Box::new(vit1d::load(config, source, device)?)),
+            Family::Run(config) => run::load(config, source, device)?,
         })
     }
 }

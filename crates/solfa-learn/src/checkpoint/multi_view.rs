@@ -7,7 +7,7 @@
 use burn::tensor::Device;
 use solfa_signal::features::{MelConfig, MelSpectrogram};
 
-use super::sizes::{self, LARGEST_DEPTH, check_size};
+use super::sizes::{self, LARGEST_DEPTH, check_heads, check_size};
 use super::stored_mel::StoredMel;
 use super::strict::StrictLoader;
 use super::{CheckpointError, KeyTable, TensorSource};
@@ -140,12 +140,35 @@ fn network_config(source: &TensorSource, prefix: &str) -> ModifiedResNetConfig {
 }
 
 fn check(config: &ModifiedResNetConfig) -> Result<(), String> {
-    check_size("rows of conv3.weight", config.width, LARGEST_STEM)?;
-    if !config.width.is_multiple_of(2) {
-        return Err(format!("rows of conv3.weight: expected an even number, found {}", config.width));
+    check_sizes(config, ["rows of conv3.weight", "rows of attnpool.c_proj.weight", "blocks of a stage"])
+}
+
+/// Checks the sizes of a network that is to be trained: it sees clips of the release's length, and its spectrogram.
+///
+/// # Errors
+/// A sentence with the field's name, what was expected and what was found.
+pub(super) fn check_resnet(config: &ModifiedResNetConfig) -> Result<(), String> {
+    check_sizes(config, ["network.width", "network.embedding_size", "network.stage_depths"])?;
+    let paper = ModifiedResNetConfig::paper();
+    for (name, expected, found) in [
+        ("network.num_mels", paper.num_mels, config.num_mels),
+        ("network.num_frames", paper.num_frames, config.num_frames),
+    ] {
+        if found != expected {
+            return Err(format!("{name}: expected {expected}, found {found}"));
+        }
     }
-    check_size("rows of attnpool.c_proj.weight", config.embedding_size, sizes::LARGEST_WIDTH)?;
-    config.stage_depths.iter().try_for_each(|&depth| check_size("blocks of a stage", depth, LARGEST_DEPTH))
+    check_size("network.num_heads", config.num_heads, sizes::LARGEST_WIDTH)?;
+    check_heads("network.num_heads", config.num_heads, ("32 times width,", config.stage_dim(3)))
+}
+
+fn check_sizes(config: &ModifiedResNetConfig, [width, embedding_size, depth]: [&str; 3]) -> Result<(), String> {
+    check_size(width, config.width, LARGEST_STEM)?;
+    if !config.width.is_multiple_of(2) {
+        return Err(format!("{width}: expected an even number, found {}", config.width));
+    }
+    check_size(embedding_size, config.embedding_size, sizes::LARGEST_WIDTH)?;
+    config.stage_depths.iter().try_for_each(|&blocks| check_size(depth, blocks, LARGEST_DEPTH))
 }
 
 /// Builds the model from its tensors.

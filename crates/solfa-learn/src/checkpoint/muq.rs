@@ -13,10 +13,11 @@ use super::json::{self, read_object};
 use super::mel_conformer::check_network;
 use super::sizes::check_size;
 use super::strict::StrictLoader;
-use super::{CheckpointError, KeyTable, MelConformerModel, MelTokenizer, TensorSource};
+use super::{CheckpointError, KeyTable, MelConformerModel, TensorSource};
 use crate::model::{ConformerConfig, MelConformer, MelConformerConfig};
 use crate::targets::{
-    RandomProjectionQuantizer, RandomProjectionQuantizerConfig, ResidualVectorQuantizer, ResidualVectorQuantizerConfig,
+    MelTokenizer, RandomProjectionQuantizer, RandomProjectionQuantizerConfig, ResidualVectorQuantizer,
+    ResidualVectorQuantizerConfig,
 };
 
 /// Mel bands; fixed by the package (`n_mels` is not passed to its spectrogram).
@@ -329,7 +330,7 @@ pub(super) fn load(
         network,
         config: config.network.clone(),
         fold: config.fold,
-        tokenizer,
+        tokenizer: Some(tokenizer),
         weights_sha256: source.sha256()?,
     })
 }

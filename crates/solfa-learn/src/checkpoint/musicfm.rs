@@ -18,9 +18,9 @@ use super::muq::{NETWORK, mel_statistics};
 use super::source::list_names;
 use super::stored_mel::StoredMel;
 use super::strict::StrictLoader;
-use super::{CheckpointError, KeyTable, MelConformerModel, MelTokenizer, TensorSource, folder_of, names_of};
+use super::{CheckpointError, KeyTable, MelConformerModel, TensorSource, folder_of, names_of};
 use crate::model::{ConformerConfig, MelConformer, MelConformerConfig};
-use crate::targets::{RandomProjectionQuantizer, RandomProjectionQuantizerConfig};
+use crate::targets::{MelTokenizer, RandomProjectionQuantizer, RandomProjectionQuantizerConfig};
 
 /// What the names of its tensors begin with.
 pub(super) const PREFIX: &str = "model.";
@@ -173,7 +173,7 @@ pub(super) fn load(
         network,
         config: config.network.clone(),
         fold: FOLD,
-        tokenizer: MelTokenizer::RandomProjection(tokenizer),
+        tokenizer: Some(MelTokenizer::RandomProjection(tokenizer)),
         weights_sha256: source.sha256()?,
     })
 }

@@ -6,9 +6,9 @@ use burn::tensor::Device;
 use solfa_signal::encoder::sha256_hex;
 use solfa_signal::features::{MelConfig, MelSpectrogram};
 
-use super::{LoadedModel, MelConformerModel, MelTokenizer};
+use super::{LoadedModel, MelConformerModel};
 use crate::model::{ConformerConfig, MelConformer, MelConformerConfig};
-use crate::targets::{ResidualVectorQuantizer, ResidualVectorQuantizerConfig};
+use crate::targets::{MelTokenizer, ResidualVectorQuantizer, ResidualVectorQuantizerConfig};
 
 /// Part of every untrained model's identity: raised when other weights would come of the same seed, as with another
 /// version of Burn.
@@ -70,7 +70,7 @@ impl Untrained {
             mel_mean: 6.768_445,
             mel_deviation: 18.417_923,
             network,
-            tokenizer: MelTokenizer::MelRvq(ResidualVectorQuantizer::new(&quantizer, device)),
+            tokenizer: Some(MelTokenizer::MelRvq(ResidualVectorQuantizer::new(&quantizer, device))),
             fold,
             weights_sha256: sha256_hex(format!("untrained {INITIALISATION} {config:?} seed {seed}")),
             config,

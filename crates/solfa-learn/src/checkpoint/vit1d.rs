@@ -22,9 +22,11 @@ pub(super) const MODEL_TYPE: &str = "solfa-vit1d";
 const LARGEST_CLIP_FRAMES: usize = 1 << 20;
 
 /// What a ViT-1D encoder is made of: what it sees, and the network's sizes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Vit1dEncoderConfig {
-    /// The spectrogram.
+    /// The spectrogram; the multi-view study's without it.
+    #[serde(default = "MelConfig::multi_view")]
     pub mel: MelConfig,
     /// Mean of the training data's spectrograms.
     pub mel_mean: f32,
@@ -73,7 +75,7 @@ impl Vit1dEncoderConfig {
     ///
     /// # Errors
     /// What is wrong with any part of the configuration.
-    fn check(&self) -> Result<MelSpectrogram, String> {
+    pub(super) fn check(&self) -> Result<MelSpectrogram, String> {
         let Vit1dEncoderConfig { mel, mel_mean, mel_deviation, network } = self;
         let expect = |holds: bool, name: &str, expected: &str, found: &dyn std::fmt::Display| {
             if holds { Ok(()) } else { Err(format!("{name}: expected {expected}, found {found}")) }

@@ -189,6 +189,32 @@ fn check_divisor(name: &str, number: usize, width: usize) -> Result<(), String> 
     Err(format!("{name}: expected a divisor of hidden_size {width}, found {number}"))
 }
 
+/// Checks the sizes of a network that is to be trained.
+///
+/// # Errors
+/// A sentence with the field's name, what was expected and what was found.
+pub(super) fn check_waveform_transformer(config: &WaveformTransformerConfig) -> Result<(), String> {
+    let WaveformTransformerConfig { frontend, extra_dim: _, has_projection_norm: _, positions, transformer } = config;
+    check_size("network.frontend.convolutions", frontend.convolutions.len(), LARGEST_STACK)?;
+    let mut hop_samples = 1;
+    for ConvolutionSize { channels, kernel, stride } in &frontend.convolutions {
+        check_size("network.frontend.convolutions.channels", *channels, LARGEST_WIDTH)?;
+        check_size("network.frontend.convolutions.kernel", *kernel, LARGEST_FRONTEND_KERNEL)?;
+        check_size("network.frontend.convolutions.stride", *stride, LARGEST_HOP_SAMPLES)?;
+        hop_samples *= stride;
+        check_size("the product of network.frontend.convolutions.stride", hop_samples, LARGEST_HOP_SAMPLES)?;
+    }
+    let TransformerConfig { hidden_size, num_layers, num_heads, intermediate_size, layer_norm_epsilon, .. } =
+        transformer;
+    check_size("network.transformer.hidden_size", *hidden_size, LARGEST_WIDTH)?;
+    check_size("network.transformer.num_layers", *num_layers, LARGEST_DEPTH)?;
+    check_size("network.transformer.num_heads", *num_heads, LARGEST_WIDTH)?;
+    check_size("network.transformer.intermediate_size", *intermediate_size, LARGEST_WIDTH)?;
+    check_divisor("network.transformer.num_heads", *num_heads, *hidden_size)?;
+    check_positive("network.transformer.layer_norm_epsilon", *layer_norm_epsilon)?;
+    check_positions(*positions, *hidden_size)
+}
+
 /// The names that both families have for the network's parts.
 macro_rules! segments {
     ($($more:expr),*) => {

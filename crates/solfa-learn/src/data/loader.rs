@@ -9,15 +9,25 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::{ClipPlace, Collection, DataError, Sampler, SkippedTrack};
 
 /// How much is read ahead. No choice here changes what is in a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct LoaderThreads {
     /// Threads that read.
     pub threads: usize,
     /// Batches that may be ready, or in the making, before they are asked for. This bounds memory.
     pub batches_ahead: usize,
+}
+
+impl Default for LoaderThreads {
+    /// Two of each: enough where reading a batch is faster than learning from it.
+    fn default() -> Self {
+        Self { threads: 2, batches_ahead: 2 }
+    }
 }
 
 /// A clip, as a recipe sees it.

@@ -34,7 +34,7 @@ impl MelConformerModel {
 }
 
 /// See [`MelConformerModel::normalized_mel`]; `statistics` are the mean and the standard deviation.
-pub(crate) fn normalized_mel(
+pub(super) fn normalized_mel(
     mel: &MelSpectrogram,
     statistics: (f32, f32),
     clips: &[Waveform],

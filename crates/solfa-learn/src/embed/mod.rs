@@ -2,8 +2,10 @@
 //!
 //! This module must not know: files, training.
 
+mod input;
 mod mel;
 mod mel_conformer;
+mod mel_rvq;
 mod mert2;
 mod mulan;
 mod multi_view;
@@ -14,7 +16,7 @@ mod tokenize;
 mod vit1d;
 mod waveform_transformer;
 
-pub(crate) use mel_conformer::normalized_mel;
+pub use input::EncoderInput;
 pub use mulan::MulanAudioEncoder;
 pub use network::{HiddenState, Network, NetworkEncoder, samples_at_once};
 pub use precision::PrecisionError;
@@ -51,6 +53,7 @@ pub fn encoder(
         LoadedModel::MultiView(model) => single(*model, device, clips_per_pass, arithmetic),
         LoadedModel::Mert2(model) => single(*model, device, clips_per_pass, arithmetic),
         LoadedModel::Vit1d(model) => single(*model, device, clips_per_pass, arithmetic),
+        LoadedModel::MelRvq(model) => single(*model, device, clips_per_pass, arithmetic),
     }
 }
 

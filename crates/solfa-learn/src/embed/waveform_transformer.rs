@@ -4,7 +4,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use solfa_kernels::Arithmetic;
 use solfa_signal::audio::Waveform;
 use solfa_signal::encoder::{Encoder, EncoderSpec, Tail, sha256_hex};
+use solfa_signal::features::Cqt;
 
+use super::input::stacked_samples;
 use super::network::{HiddenState, Network, layer_specs, planned_hidden_states};
 use super::precision::identity_at;
 use crate::checkpoint::WaveformTransformerModel;
@@ -51,26 +53,33 @@ impl WaveformTransformerModel {
     /// # Panics
     /// If the clips have different lengths or are at another rate.
     pub fn inputs(&self, clips: &[Waveform], device: &Device) -> (Tensor<2>, Option<Tensor<3>>) {
-        let clips: Vec<Waveform> = clips.iter().map(|clip| self.prepared(clip)).collect();
-        let num_samples = clips.first().map_or(0, Waveform::num_samples);
-        let samples: Vec<f32> = clips.iter().flat_map(|clip| clip.samples().iter().copied()).collect();
-        let waveforms = Tensor::from_data(TensorData::new(samples, [clips.len(), num_samples]), device);
-        let magnitudes = self.cqt.as_ref().map(|cqt| {
-            let frames: Vec<_> = clips.iter().map(|clip| cqt.compute(clip)).collect();
-            let shape = [clips.len(), frames.first().map_or(0, |frames| frames.num_frames()), cqt.config().num_bins];
-            let values: Vec<f32> = frames.iter().flat_map(|frames| frames.data().iter().copied()).collect();
-            Tensor::from_data(TensorData::new(values, shape), device)
-        });
-        (waveforms, magnitudes)
+        waveform_inputs(clips, self.is_normalized, self.cqt.as_ref(), device)
     }
 }
 
-impl<N> WaveformTransformerModel<N> {
-    /// A clip as it is, or normalised.
-    fn prepared(&self, clip: &Waveform) -> Waveform {
-        if self.is_normalized { normalized(clip) } else { clip.clone() }
-    }
+/// See [`WaveformTransformerModel::inputs`].
+pub(super) fn waveform_inputs(
+    clips: &[Waveform],
+    is_normalized: bool,
+    cqt: Option<&Cqt>,
+    device: &Device,
+) -> (Tensor<2>, Option<Tensor<3>>) {
+    let clips: Vec<Waveform> = clips.iter().map(|clip| prepared(clip, is_normalized)).collect();
+    let magnitudes = cqt.map(|cqt| {
+        let frames: Vec<_> = clips.iter().map(|clip| cqt.compute(clip)).collect();
+        let shape = [clips.len(), frames.first().map_or(0, |frames| frames.num_frames()), cqt.config().num_bins];
+        let values: Vec<f32> = frames.iter().flat_map(|frames| frames.data().iter().copied()).collect();
+        Tensor::from_data(TensorData::new(values, shape), device)
+    });
+    (stacked_samples(&clips, device), magnitudes)
+}
 
+/// A clip as it is, or normalised.
+fn prepared(clip: &Waveform, is_normalized: bool) -> Waveform {
+    if is_normalized { normalized(clip) } else { clip.clone() }
+}
+
+impl<N> WaveformTransformerModel<N> {
     fn spec(&self) -> EncoderSpec {
         let frontend = &self.config.frontend;
         let transformer = &self.config.transformer;
@@ -137,7 +146,7 @@ impl Network for WaveformTransformerModel<WaveformTransformerPlan> {
     ) -> Vec<HiddenState> {
         let TransformerConfig { hidden_size, num_heads, .. } = self.config.transformer;
         planned_hidden_states(clips, hidden_size, num_heads, device, observer, |clip, watch| {
-            let clip = self.prepared(clip);
+            let clip = prepared(clip, self.is_normalized);
             let magnitudes = self.cqt.as_ref().map(|cqt| cqt.compute(&clip));
             let extra_features = magnitudes.as_ref().map(|frames| frames.data());
             self.network.hidden_states(clip.samples(), extra_features, last_layer, watch)

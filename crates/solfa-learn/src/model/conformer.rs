@@ -77,7 +77,7 @@ impl Conformer {
             Some(padding) => input.mask_fill(padding.clone().unsqueeze_dim::<3>(2), 0.0),
             None => input,
         };
-        let mut hidden_states = Vec::with_capacity(last_layer + 1);
+        let mut hidden_states = Vec::with_capacity(self.layers.len() + 1);
         for (index, layer) in self.layers.iter().take(last_layer).enumerate() {
             hidden_states.push(hidden.clone());
             hidden = layer.forward(hidden, &angles, padding.as_ref(), index + 1, &mut observer);

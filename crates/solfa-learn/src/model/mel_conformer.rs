@@ -76,6 +76,15 @@ impl MelConformer {
         self.conformer.forward(self.subsampling.forward(spectrogram), padding, last_layer, observer)
     }
 
+    /// All hidden states of whole clips, where `hide` may change the front end's frames before the conformer sees them.
+    ///
+    /// # Shapes
+    /// - spectrogram: `[batch, mels, frames]`, normalised
+    /// - what `hide` is given and gives, and every hidden state: `[batch, output frames, hidden_size]`
+    pub fn forward_hiding(&self, spectrogram: Tensor<3>, hide: impl FnOnce(Tensor<3>) -> Tensor<3>) -> Vec<Tensor<3>> {
+        self.conformer.forward(hide(self.subsampling.forward(spectrogram)), None, usize::MAX, None)
+    }
+
     /// Which output frames are padding, from which samples are: every `samples / frames`-th sample decides, as in the
     /// reference.
     ///

@@ -2,6 +2,7 @@
 
 mod attention;
 mod attention_pooling;
+mod backbone;
 mod conformer;
 mod conv_subsampling;
 mod convnext_subsampling;
@@ -24,6 +25,7 @@ mod xlm_roberta;
 
 pub use attention::{AttentionObserver, RotarySelfAttention, SelfAttention, scaled_dot_product_attention};
 pub use attention_pooling::{AttentionPooling, AttentionPoolingConfig};
+pub use backbone::{Backbone, BackboneConfig, BackboneInput, BackboneOutput, HiddenFrames};
 pub use conformer::{Conformer, ConformerConfig, ConformerLayer};
 pub(crate) use conformer::{ConformerFeedForward, ConvolutionModule, INNER_NORM_EPSILON};
 pub use conv_subsampling::{Conv2dSubsampling, ResidualConvBlock};
@@ -43,7 +45,7 @@ pub use transformer::{NormPlacement, TransformerConfig, TransformerLayer};
 pub use vit1d::{Vit1d, Vit1dConfig, Vit1dFeedForward, Vit1dNorm, Vit1dPositions};
 pub(crate) use waveform_frontend::{CHANNEL_NORM_EPSILON, ChannelNorm};
 pub use waveform_frontend::{ConvolutionSize, FrontendNorm, WaveformFrontend, WaveformFrontendConfig};
-pub use waveform_transformer::{WaveformTransformer, WaveformTransformerConfig};
+pub use waveform_transformer::{WaveformTransformer, WaveformTransformerConfig, WaveformTransformerOutput};
 pub use weight_norm::WeightNormLinear;
 pub use xlm_roberta::{XlmRoberta, XlmRobertaConfig};
 

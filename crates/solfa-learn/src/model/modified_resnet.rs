@@ -10,6 +10,7 @@ use burn::nn::pool::{AvgPool2d, AvgPool2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::{AttentionPooling, AttentionPoolingConfig};
 
@@ -17,7 +18,8 @@ use super::{AttentionPooling, AttentionPoolingConfig};
 const EXPANSION: usize = 4;
 
 /// Sizes of the network.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ModifiedResNetConfig {
     /// Bands of the spectrogram.
     pub num_mels: usize,
@@ -77,6 +79,9 @@ pub struct ModifiedResNet {
 }
 
 impl ModifiedResNet {
+    /// The number of the embedding among the layers.
+    pub const EMBEDDING_LAYER: usize = 4;
+
     /// A network with random weights.
     pub fn new(config: &ModifiedResNetConfig, device: &Device) -> Self {
         let half = config.width / 2;

@@ -86,10 +86,22 @@ impl TransformerLayer {
         number: usize,
         observer: &mut AttentionObserver<'_>,
     ) -> Tensor<3> {
+        self.forward_parts(input, padding, number, observer).0
+    }
+
+    /// The same, and beside it what the feed-forward part gave before its input was added.
+    pub(crate) fn forward_parts(
+        &self,
+        input: Tensor<3>,
+        padding: Option<&Tensor<2, Bool>>,
+        number: usize,
+        observer: &mut AttentionObserver<'_>,
+    ) -> (Tensor<3>, Tensor<3>) {
         if self.is_norm_before {
             let normed = self.attention_norm.forward(input.clone());
             let hidden = self.attention.forward(normed, None, padding, number, observer) + input;
-            return self.feed_forward.forward(self.feed_forward_norm.forward(hidden.clone())) + hidden;
+            let fed = self.feed_forward.forward(self.feed_forward_norm.forward(hidden.clone()));
+            return (fed.clone() + hidden, fed);
         }
         let scaled = |residual: Tensor<3>| match self.residual_scale {
             1.0 => residual,
@@ -97,6 +109,7 @@ impl TransformerLayer {
         };
         let attended = self.attention.forward(input.clone(), None, padding, number, observer);
         let hidden = self.attention_norm.forward(attended + scaled(input));
-        self.feed_forward_norm.forward(self.feed_forward.forward(hidden.clone()) + scaled(hidden))
+        let fed = self.feed_forward.forward(hidden.clone());
+        (self.feed_forward_norm.forward(fed.clone() + scaled(hidden)), fed)
     }
 }

@@ -155,9 +155,30 @@ impl Vit1d {
         &self,
         spectrogram: Tensor<3>,
         last_layer: usize,
+        observer: AttentionObserver<'_>,
+    ) -> Vec<Tensor<3>> {
+        self.forward_frames(self.projection.forward(spectrogram), last_layer, observer)
+    }
+
+    /// All hidden states, where `hide` may change the projected frames before the class token is made of them.
+    ///
+    /// # Shapes
+    /// - spectrogram: `[batch, frames, mels]`, normalised
+    /// - what `hide` is given and gives: `[batch, frames, hidden_size]`
+    /// - every hidden state: `[batch, 1 + frames, hidden_size]`, the class token first
+    ///
+    /// # Panics
+    /// If there are more frames than learned positions.
+    pub fn forward_hiding(&self, spectrogram: Tensor<3>, hide: impl FnOnce(Tensor<3>) -> Tensor<3>) -> Vec<Tensor<3>> {
+        self.forward_frames(hide(self.projection.forward(spectrogram)), usize::MAX, None)
+    }
+
+    fn forward_frames(
+        &self,
+        frames: Tensor<3>,
+        last_layer: usize,
         mut observer: AttentionObserver<'_>,
     ) -> Vec<Tensor<3>> {
-        let frames = self.projection.forward(spectrogram);
         let class_token = self.class_token.val().reshape([1, 1, -1]) + frames.clone().mean_dim(1);
         let mut hidden = Tensor::cat(vec![class_token, frames], 1);
         let num_tokens = hidden.dims()[1];
@@ -165,7 +186,7 @@ impl Vit1d {
             hidden = hidden + positions.val().narrow(0, 0, num_tokens).unsqueeze::<3>();
         }
         let angles = self.rotary_positions.as_ref().map(|positions| positions.angles(num_tokens));
-        let mut hidden_states = Vec::with_capacity(last_layer + 1);
+        let mut hidden_states = Vec::with_capacity(self.blocks.len() + 1);
         for (index, block) in self.blocks.iter().take(last_layer).enumerate() {
             hidden_states.push(hidden.clone());
             hidden = block.forward(hidden, angles.as_ref(), index + 1, &mut observer);

@@ -73,12 +73,29 @@ impl WaveformTransformer {
         last_layer: usize,
         observer: AttentionObserver<'_>,
     ) -> Vec<Tensor<3>> {
-        let mut features = self.frontend.forward(waveform);
-        if let Some(extra) = extra_features {
-            let num_frames = features.dims()[1];
-            features = Tensor::cat(vec![features, extra.narrow(1, 0, num_frames)], 2);
-        }
-        self.encoder.forward(self.projection.forward(features), padding, last_layer, observer)
+        let features = beside(self.frontend.forward(waveform), extra_features);
+        self.encoder.forward(self.projection.forward(features), padding, last_layer, observer, |_| {})
+    }
+
+    /// All layers of whole clips, and what pre-training asks for besides. `hide` may change the projected frames before
+    /// positions are added to them.
+    ///
+    /// # Shapes
+    /// - waveform: `[batch, samples]`
+    /// - extra_features: `[batch, frames or more, extra_dim]`, of which the first frames are used
+    /// - what `hide` is given and gives: `[batch, frames, hidden_size]`
+    pub fn forward_hiding(
+        &self,
+        waveform: Tensor<2>,
+        extra_features: Option<Tensor<3>>,
+        hide: impl FnOnce(Tensor<3>) -> Tensor<3>,
+    ) -> WaveformTransformerOutput {
+        let front_end = self.frontend.forward(waveform);
+        let projected = self.projection.forward(beside(front_end.clone(), extra_features));
+        let mut feed_forward = Vec::with_capacity(self.encoder.layers.len());
+        let keep = |output: &Tensor<3>| feed_forward.push(output.clone());
+        let hidden_states = self.encoder.forward(hide(projected), None, usize::MAX, None, keep);
+        WaveformTransformerOutput { hidden_states, front_end, feed_forward }
     }
 
     /// Which frames are padding where clips of these numbers of samples are filled up to a common length of
@@ -99,6 +116,24 @@ impl WaveformTransformer {
             .collect();
         Tensor::from_data(TensorData::new(is_padding, [clip_samples.len(), num_frames]), device)
     }
+}
+
+/// What [`WaveformTransformer::forward_hiding`] gives.
+#[derive(Clone, Debug)]
+pub struct WaveformTransformerOutput {
+    /// The input of the first layer, then the output of every layer: `[batch, frames, hidden_size]` each.
+    pub hidden_states: Vec<Tensor<3>>,
+    /// `[batch, frames, channels]`: what the convolutions gave.
+    pub front_end: Tensor<3>,
+    /// `[batch, frames, hidden_size]` for every layer: the output of the feed-forward part, before its input is added.
+    pub feed_forward: Vec<Tensor<3>>,
+}
+
+/// `[batch, frames, channels]` with the first frames of `[batch, frames or more, extra_dim]` beside them.
+fn beside(features: Tensor<3>, extra: Option<Tensor<3>>) -> Tensor<3> {
+    let Some(extra) = extra else { return features };
+    let num_frames = features.dims()[1];
+    Tensor::cat(vec![features, extra.narrow(1, 0, num_frames)], 2)
 }
 
 /// Norm and Linear.
@@ -150,13 +185,14 @@ impl PositionedTransformer {
         }
     }
 
-    /// As [`WaveformTransformer::forward`], from the projected frames on.
+    /// As [`WaveformTransformer::forward`], from the projected frames on. `keep` is shown every layer's feed-forward output.
     fn forward(
         &self,
         input: Tensor<3>,
         padding: Option<Tensor<2, Bool>>,
         last_layer: usize,
         mut observer: AttentionObserver<'_>,
+        mut keep: impl FnMut(&Tensor<3>),
     ) -> Vec<Tensor<3>> {
         let mut hidden = match &padding {
             Some(padding) => input.mask_fill(padding.clone().unsqueeze_dim::<3>(2), 0.0),
@@ -171,10 +207,12 @@ impl PositionedTransformer {
         if !self.is_norm_before {
             hidden = self.norm.forward(hidden);
         }
-        let mut hidden_states = Vec::with_capacity(last_layer + 1);
+        let mut hidden_states = Vec::with_capacity(self.layers.len() + 1);
         for (index, layer) in self.layers.iter().take(last_layer).enumerate() {
             hidden_states.push(hidden.clone());
-            hidden = layer.forward(hidden, padding.as_ref(), index + 1, &mut observer);
+            let feed_forward;
+            (hidden, feed_forward) = layer.forward_parts(hidden, padding.as_ref(), index + 1, &mut observer);
+            keep(&feed_forward);
         }
         let is_normed_last = self.is_norm_before && last_layer >= self.layers.len();
         hidden_states.push(if is_normed_last { self.norm.forward(hidden) } else { hidden });

@@ -2,8 +2,217 @@
 //!
 //! | recipe | paper |
 //! |---|---|
-//! | [`musicfm`] | masked prediction of random-projection tokens (Won et al. 2023) |
+//! | `musicfm` | masked prediction of random-projection tokens (Won et al. 2023) |
+//! | `music2vec` | a slow copy's layers at hidden frames (Li et al. 2022, Baevski et al. 2022) |
+//! | `vit1d-contrastive` | two segments of a track, NT-Xent on the class token (arXiv:2506.23873) |
+//! | `resnet-contrastive`, `-byol`, `-clustering`, `-barlow`, `-vicreg` | the multi-view study: five objectives, one network (arXiv:2404.09177) |
 //!
-//! This module must not know: the loop, files, the command line.
+//! A run is a configuration ([`Plan`]) on some data ([`Ground`]). Any encoder can be given to any recipe that its output fits:
+//! the pairing is configuration.
+//!
+//! This module must not know: the command line, probes.
 
-pub mod musicfm;
+mod barlow_twins;
+mod byol;
+mod clustering;
+mod contrastive;
+mod data2vec;
+mod masked_prediction;
+mod masking;
+mod musicfm;
+mod run_config;
+mod siamese;
+mod spectrogram_tokens;
+#[cfg(test)]
+mod testing;
+mod two_views;
+mod vicreg;
+
+pub use masking::MaskConfig;
+pub use run_config::{ConfigError, RunConfig, set};
+pub use spectrogram_tokens::TokenSpectrogramConfig;
+
+use burn::tensor::Device;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use crate::checkpoint::CheckpointError;
+use crate::data::{Collection, DataError, Loader, Sampler};
+use crate::train::{Recipe, RunFolder, Trainer, TrainingError, TrainingObserver};
+use crate::views::ViewError;
+
+/// What a method is trained on, and where.
+pub struct Ground<'run> {
+    /// Where the run is kept.
+    pub folder: &'run RunFolder,
+    /// The tracks, at [`Plan::sample_rate`].
+    pub collection: &'run Collection,
+    /// A device without gradients.
+    pub device: &'run Device,
+}
+
+/// Why a method cannot be trained, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum PretrainError {
+    /// A configuration that cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A mask or view that cannot be used.
+    #[error("method: {0}")]
+    View(#[from] ViewError),
+    /// Another model's file that cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// No clips can be had.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The training.
+    #[error(transparent)]
+    Training(#[from] TrainingError),
+}
+
+/// A method by its configuration.
+trait Method: Serialize + DeserializeOwned + 'static {
+    /// What is trained.
+    type Recipe: Recipe;
+
+    /// Refuses what does not fit together, before any file is touched.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the key.
+    fn check(config: &RunConfig<Self>) -> Result<(), ConfigError>;
+
+    /// Makes the method ready. What it needs and was not given is fitted first, or taken from the run's folder where an
+    /// earlier part of the run fitted it.
+    ///
+    /// # Errors
+    /// [`PretrainError`].
+    fn prepare(
+        config: &RunConfig<Self>,
+        ground: &Ground<'_>,
+        observer: &mut dyn TrainingObserver,
+    ) -> Result<Self::Recipe, PretrainError>;
+}
+
+/// A recipe's name, and how its configuration is read.
+type Row = (&'static str, fn(&Table) -> Result<Box<dyn AnyPlan>, ConfigError>);
+
+/// Every recipe.
+const ROWS: [Row; 8] = [
+    ("musicfm", read::<musicfm::MusicFm>),
+    ("music2vec", read::<data2vec::Data2VecMethod>),
+    ("vit1d-contrastive", read::<contrastive::Contrastive>),
+    ("resnet-contrastive", read::<contrastive::Contrastive>),
+    ("resnet-byol", read::<byol::ByolMethod>),
+    ("resnet-clustering", read::<clustering::ClusteringMethod>),
+    ("resnet-barlow", read::<barlow_twins::BarlowTwins>),
+    ("resnet-vicreg", read::<vicreg::Vicreg>),
+];
+
+/// The names of all recipes.
+pub const RECIPES: [&str; ROWS.len()] = {
+    let mut names = [""; ROWS.len()];
+    let mut number = 0;
+    while number < names.len() {
+        names[number] = ROWS[number].0;
+        number += 1;
+    }
+    names
+};
+
+/// A run as it is configured, with every default filled in.
+pub struct Plan(Box<dyn AnyPlan>);
+
+impl Plan {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the key, and the nearest known one where there is no such key.
+    pub fn read(table: &Table) -> Result<Self, ConfigError> {
+        let name = match table.get("recipe") {
+            Some(Value::String(name)) => name.as_str(),
+            Some(other) => return Err(ConfigError::of(format!("recipe: expected a name, found {other}"))),
+            None => return Err(ConfigError::of(format!("recipe: missing; expected one of {}", RECIPES.join(", ")))),
+        };
+        let Some((_, read)) = ROWS.iter().find(|(known, _)| *known == name) else {
+            let nearest = run_config::nearest(name, RECIPES);
+            return Err(ConfigError::UnknownRecipe { found: name.to_owned(), expected: RECIPES.to_vec(), nearest });
+        };
+        Ok(Self(read(table)?))
+    }
+
+    /// Samples per second of the clips.
+    pub fn sample_rate(&self) -> u32 {
+        self.0.sample_rate()
+    }
+
+    /// The configuration with every default filled in: what is kept with the run.
+    ///
+    /// # Errors
+    /// A value that TOML cannot hold.
+    pub fn resolved(&self) -> Result<Table, ConfigError> {
+        self.0.resolved()
+    }
+
+    /// Trains, from the newest checkpoint of the folder on where there is one.
+    ///
+    /// # Errors
+    /// [`PretrainError`]; what was done before is in the folder.
+    pub fn run(&self, ground: &Ground<'_>, observer: &mut dyn TrainingObserver) -> Result<(), PretrainError> {
+        self.0.run(ground, observer)
+    }
+}
+
+/// A plan of whichever method.
+trait AnyPlan {
+    fn sample_rate(&self) -> u32;
+    fn resolved(&self) -> Result<Table, ConfigError>;
+    fn run(&self, ground: &Ground<'_>, observer: &mut dyn TrainingObserver) -> Result<(), PretrainError>;
+}
+
+impl<M: Method> AnyPlan for RunConfig<M> {
+    fn sample_rate(&self) -> u32 {
+        self.encoder.sample_rate()
+    }
+
+    fn resolved(&self) -> Result<Table, ConfigError> {
+        run_config::resolved(self)
+    }
+
+    fn run(&self, ground: &Ground<'_>, observer: &mut dyn TrainingObserver) -> Result<(), PretrainError> {
+        train(self, ground, observer).map(drop)
+    }
+}
+
+fn read<M: Method>(table: &Table) -> Result<Box<dyn AnyPlan>, ConfigError> {
+    let config: RunConfig<M> = run_config::parse(table)?;
+    M::check(&config)?;
+    Ok(Box::new(config))
+}
+
+/// Prepares a method and trains it.
+fn train<M: Method>(
+    config: &RunConfig<M>,
+    ground: &Ground<'_>,
+    observer: &mut dyn TrainingObserver,
+) -> Result<<M::Recipe as Recipe>::Network, PretrainError> {
+    // An impossible way to draw batches is found before anything is fitted.
+    let sampler = Sampler::new(ground.collection, &config.sampling, config.seed)?;
+    observer.tracks_skipped(sampler.skipped());
+    let recipe = M::prepare(config, ground, observer)?;
+    let device = ground.device.clone().autodiff();
+    let data_sha256 = ground.collection.data_sha256();
+    let trainer = Trainer {
+        recipe: &recipe,
+        config: &config.training,
+        folder: ground.folder,
+        device: &device,
+        seed: config.seed,
+        data_sha256: Some(&data_sha256),
+        sample_rate: config.encoder.sample_rate(),
+    };
+    observer.begins(&config.recipe, config.training.steps);
+    let open = |first| Loader::new(ground.collection.clone(), sampler, config.loader, first);
+    Ok(trainer.run(open, observer)?)
+}

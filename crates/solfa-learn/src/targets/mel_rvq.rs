@@ -60,6 +60,20 @@ impl ResidualVectorQuantizer {
         Self { stages: (0..config.num_codebooks).map(|_| stage()).collect() }
     }
 
+    /// What is known of the input after one stage, after two, and so on.
+    ///
+    /// # Shapes
+    /// - input and every output: `[batch, frames, input_dim]`
+    pub fn reconstructions(&self, input: Tensor<3>) -> Vec<Tensor<3>> {
+        let mut residual = input.clone();
+        let stages = self.stages.iter().map(|stage| {
+            let codes = nearest_codes(stage.project_in.forward(residual.clone()), stage.codebook.weight.val());
+            residual = residual.clone() - stage.project_out.forward(stage.codebook.forward(codes));
+            input.clone() - residual.clone()
+        });
+        stages.collect()
+    }
+
     /// # Shapes
     /// - input: `[batch, frames, input_dim]`
     pub fn quantize(&self, input: Tensor<3>) -> Quantized {

@@ -1,10 +1,12 @@
 //! What is predicted in pre-training: discrete tokens of the sound.
 
 mod mel_rvq;
+mod mel_tokenizer;
 mod random_projection;
 mod stack;
 
 pub use mel_rvq::{Quantized, ResidualVectorQuantizer, ResidualVectorQuantizerConfig};
+pub use mel_tokenizer::{MelTokenizer, MelTokenizerConfig};
 pub use random_projection::{RandomProjectionQuantizer, RandomProjectionQuantizerConfig};
 pub use stack::stack_frames;
 

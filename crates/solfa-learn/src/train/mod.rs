@@ -40,7 +40,7 @@ pub use run_config::{ConfigDifference, KEYS_THAT_MAY_CHANGE, config_differences,
 pub use run_folder::RunFolder;
 pub use schedule::{Decay, LearningRateSchedule, Schedule, ScheduleError};
 pub use tensorboard::EventFile;
-pub use trainer::{Recipe, Trainer, TrainingConfig, TrainingError, TrainingObserver};
+pub use trainer::{Moment, Recipe, Trainer, TrainingConfig, TrainingError, TrainingObserver};
 
 #[cfg(test)]
 mod tests;

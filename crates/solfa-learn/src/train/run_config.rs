@@ -9,7 +9,14 @@ use toml::{Table, Value};
 use crate::checkpoint::to_hexadecimal;
 
 /// Keys that may be other ones when a run is resumed: they say how long and where it runs, not what it computes.
-pub const KEYS_THAT_MAY_CHANGE: [&str; 4] = ["steps", "checkpoint_every", "device", "threads"];
+pub const KEYS_THAT_MAY_CHANGE: [&str; 6] = [
+    "training.steps",
+    "training.checkpoint_every",
+    "training.keep_checkpoints",
+    "training.signals_every",
+    "loader",
+    "device",
+];
 
 /// A key with another value.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,6 +121,7 @@ mod tests {
 
     const OLD: &str = r#"
         recipe = "muq"
+        [training]
         steps = 1000
         [model]
         hidden = 256
@@ -131,8 +139,9 @@ mod tests {
         let new = table(
             r#"
             recipe = "muq"
-            steps = 2000
             seed = 3
+            [training]
+            steps = 2000
             [model]
             hidden = 512
             heads = [4]

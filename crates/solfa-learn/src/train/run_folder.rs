@@ -147,7 +147,7 @@ mod tests {
     fn a_run_is_begun_once_and_resumed_with_the_same_configuration() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("runs/a");
-        let config = table("steps = 10\n[model]\nhidden = 256\nrate = 5e-4");
+        let config = table("[training]\nsteps = 10\n[model]\nhidden = 256\nrate = 5e-4");
         let resume = |config: &Table| RunFolder::resume(&path, config, &KEYS_THAT_MAY_CHANGE);
         let error = resume(&config).unwrap_err().to_string();
         assert!(error.ends_with("runs/a: holds no run to resume: expected a config.toml in it"), "{error}");
@@ -157,12 +157,14 @@ mod tests {
         let error = RunFolder::create(&path, &config).unwrap_err().to_string();
         assert!(error.ends_with("runs/a: holds a run already: resume it, or name another folder"), "{error}");
         resume(&config).unwrap();
-        let longer = table("steps = 20\n[model]\nhidden = 256\nrate = 5e-4");
+        let longer = table("[training]\nsteps = 20\n[model]\nhidden = 256\nrate = 5e-4");
         resume(&longer).unwrap();
         assert_eq!(run.read_config().unwrap(), longer);
-        let error = resume(&table("steps = 20\n[model]\nhidden = 512\nrate = 5e-4\nseed = 1")).unwrap_err().to_string();
+        let error = resume(&table("seed = 1\n[training]\nsteps = 20\n[model]\nhidden = 512\nrate = 5e-4"))
+            .unwrap_err()
+            .to_string();
         let expected = "config.toml: the run was begun with another configuration (resume with the same, or begin another \
-                        run):\n  model.hidden: 256 in the run, 512 now\n  model.seed: not there in the run, 1 now";
+                        run):\n  model.hidden: 256 in the run, 512 now\n  seed: not there in the run, 1 now";
         assert!(error.ends_with(expected), "{error}");
         assert_eq!(run.read_config().unwrap(), longer, "a run that is refused stays as it was");
     }

@@ -37,6 +37,7 @@ fn clips_that_share_a_pass_do_not_know_of_each_other() {
             LoadedModel::Mert2(model) => check(case, model.as_ref()),
             LoadedModel::MultiView(model) => check(case, model.as_ref()),
             LoadedModel::Vit1d(model) => check(case, model.as_ref()),
+            LoadedModel::MelRvq(model) => check(case, model.as_ref()),
             LoadedModel::Mulan(model) => check(case, model.split(device(), 1, single_precision()).unwrap().0.network()),
         }
     }

@@ -1,0 +1,97 @@
+//! What is hidden of a clip, whatever is asked of what is hidden: blocks of the waveform become noise, or spans of frames
+//! become one learned vector.
+
+use burn::tensor::{Bool, Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::EncoderConfig;
+use crate::data::Batch;
+use crate::views::{BlockMask, BlockMaskConfig, ClipSeed, SpanMaskConfig, ViewError};
+
+/// What is hidden.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum MaskConfig {
+    /// Blocks of the waveform are replaced by noise: MuQ and MusicFM.
+    Blocks(BlockMaskConfig),
+    /// Spans of frames are replaced by a learned vector: HuBERT and data2vec.
+    Spans(SpanMaskConfig),
+}
+
+/// A [`MaskConfig`] for an encoder.
+pub(super) struct Masking {
+    kind: Kind,
+    seed: u64,
+}
+
+enum Kind {
+    Blocks(BlockMask),
+    Spans(SpanMaskConfig),
+}
+
+/// A batch of which something is hidden.
+pub(super) struct Masked {
+    /// The samples of every clip as the network is shown them.
+    pub(super) clips: Vec<Vec<f32>>,
+    /// Which frames are hidden, clip after clip.
+    pub(super) is_hidden: Vec<bool>,
+    /// Frames of a clip.
+    pub(super) num_frames: usize,
+}
+
+impl Masked {
+    /// `[clips, frames]`, true where a frame is hidden.
+    pub(super) fn flags(&self, device: &Device) -> Tensor<2, Bool> {
+        let shape = [self.clips.len(), self.num_frames];
+        Tensor::from_data(TensorData::new(self.is_hidden.clone(), shape), device)
+    }
+
+    /// The numbers of the hidden frames, counted over all clips.
+    pub(super) fn hidden_rows(&self) -> Vec<i64> {
+        (0_i64..).zip(&self.is_hidden).filter(|(_, is_hidden)| **is_hidden).map(|(row, _)| row).collect()
+    }
+}
+
+impl Masking {
+    /// # Errors
+    /// [`ViewError::Value`] for settings without meaning, or blocks that are no whole number of the encoder's frames.
+    pub(super) fn new(config: &MaskConfig, encoder: &EncoderConfig, seed: u64) -> Result<Self, ViewError> {
+        let rate = encoder.sample_rate();
+        let kind = match config {
+            MaskConfig::Blocks(config) => {
+                Kind::Blocks(BlockMask::new(config, rate, f64::from(rate) / encoder.hop_samples() as f64)?)
+            }
+            MaskConfig::Spans(config) => {
+                config.validate()?;
+                Kind::Spans(config.clone())
+            }
+        };
+        Ok(Self { kind, seed })
+    }
+
+    /// Whether the network needs a vector that stands for hidden frames.
+    pub(super) fn hides_frames(&self) -> bool {
+        matches!(self.kind, Kind::Spans(_))
+    }
+
+    /// Hides something of the first crop of every clip; the same for the same seed and step.
+    pub(super) fn apply(&self, batch: &Batch, num_frames: usize) -> Masked {
+        let mut is_hidden = Vec::with_capacity(batch.clips.len() * num_frames);
+        let clips = first_crops(batch).enumerate().map(|(number, mut samples)| {
+            let seed = ClipSeed { seed: self.seed, step: batch.step, clip: number as u64 };
+            let mut random = seed.stream("mask");
+            is_hidden.extend(match &self.kind {
+                Kind::Blocks(mask) => mask.apply(&mut samples, num_frames, &mut random),
+                Kind::Spans(mask) => mask.draw(num_frames, &mut random),
+            });
+            samples
+        });
+        let clips = clips.collect();
+        Masked { clips, is_hidden, num_frames }
+    }
+}
+
+/// The first crop of every clip: the only one, unless pairs are drawn.
+pub(super) fn first_crops(batch: &Batch) -> impl Iterator<Item = Vec<f32>> + '_ {
+    batch.clips.iter().filter_map(|clip| clip.crops.first().cloned())
+}
