@@ -9,6 +9,7 @@ mod encoders;
 mod encoding;
 mod inputs;
 mod terminal;
+mod training_data;
 
 use std::process::ExitCode;
 

@@ -183,6 +183,7 @@ const WORKSPACE: [Layers; 8] = [
             "terminal",
             "arguments",
             "inputs",
+            "training_data",
             "encoders",
             "encoding",
             "commands",

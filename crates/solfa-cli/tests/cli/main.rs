@@ -13,6 +13,7 @@ mod golden;
 mod hostile;
 mod inputs;
 mod models;
+mod pack;
 mod probe;
 mod report;
 mod resume;
