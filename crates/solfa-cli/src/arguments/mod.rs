@@ -56,7 +56,7 @@ pub(crate) enum Command {
     Probe(ProbeArguments),
     /// Compare layers without labels, and look inside a track
     Layers(LayersArguments),
-    /// Make a page, or tables, of a folder of results
+    /// Make a page, or tables, of a folder of results; draw the curves of training runs
     Report(ReportArguments),
     /// Score an estimate against a reference, by mir_eval's scores
     Score(ScoreArguments),

@@ -21,4 +21,5 @@ mod score;
 mod songs;
 mod synth;
 mod tag;
+mod training_report;
 mod windows;
