@@ -181,6 +181,7 @@ const WORKSPACE: [Layers; 8] = [
         never: &["burn", "tokio"],
         modules: &[
             "terminal",
+            "training_progress",
             "arguments",
             "inputs",
             "training_data",
