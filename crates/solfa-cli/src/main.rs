@@ -9,6 +9,9 @@ mod encoders;
 mod encoding;
 mod inputs;
 mod terminal;
+mod training_data;
+#[cfg_attr(not(test), expect(dead_code, reason = "`solfa pretrain` shows it"))]
+mod training_progress;
 
 use std::process::ExitCode;
 

@@ -63,6 +63,21 @@ pub(crate) fn note(message: &str) {
     eprintln!("solfa: {}", lines.join("\n"));
 }
 
+/// How many of many are shown in a message.
+const SHOWN_IN_NOTE: usize = 5;
+
+/// Says how many there are of something and shows the first few; nothing where there are none.
+pub(crate) fn note_some<T: std::fmt::Display>(what: &str, all: impl IntoIterator<Item = T>) {
+    let mut all = all.into_iter();
+    let first: Vec<String> = all.by_ref().take(SHOWN_IN_NOTE).map(|one| format!("\n  {one}")).collect();
+    let others = all.count();
+    if first.is_empty() {
+        return;
+    }
+    let more = if others > 0 { format!("\n  and {others} more") } else { String::new() };
+    note(&format!("{} {what}:{}{more}", first.len() + others, first.concat()));
+}
+
 /// An error and its causes, each once: some messages quote their cause.
 pub(crate) fn describe(error: &anyhow::Error) -> String {
     let mut description = error.to_string();
@@ -144,6 +159,13 @@ impl Progress {
         self.seconds += seconds;
         let elapsed = self.bar.elapsed().as_secs_f64().max(1e-3);
         self.bar.set_message(format!("{:.0} s of audio, {:.1} a second", self.seconds, self.seconds / elapsed));
+    }
+
+    /// So many files and seconds of audio are done in all.
+    pub(crate) fn reached(&mut self, num_files: usize, seconds: f64) {
+        self.seconds = 0.0;
+        self.advance(seconds);
+        self.bar.set_position(num_files as u64);
     }
 
     /// One more file is done.

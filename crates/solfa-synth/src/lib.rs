@@ -8,6 +8,7 @@
 //! - [`midi`] reads and writes Standard MIDI Files, with the annotations that stand beside them.
 //! - [`render`] makes sound: by a SoundFont, or by a small synthesiser of its own.
 //! - [`suite`] writes a folder of pieces and single notes with a data set for each task.
+//! - [`tracks`] makes as many pieces as are asked for, to train on without files.
 //!
 //! This crate must not know: encoders, probes, tensors.
 
@@ -20,3 +21,4 @@ pub mod labels;
 pub mod midi;
 pub mod render;
 pub mod suite;
+pub mod tracks;

@@ -22,7 +22,9 @@ use solfa_signal::windows::{Tail, WindowLength, WindowPlan};
 
 use crate::terminal::UsageError;
 
-pub(crate) use data::{DataArguments, DataCheckArguments, DataCommand, DataImportArguments};
+pub(crate) use data::{
+    DataArguments, DataCheckArguments, DataCommand, DataImportArguments, DataPackArguments, PackFormat,
+};
 pub(crate) use layers::LayersArguments;
 pub(crate) use probe::ProbeArguments;
 pub(crate) use report::ReportArguments;
@@ -48,13 +50,13 @@ pub(crate) enum Command {
     Tag(TagArguments),
     /// Turn a recording into the tokens that a model was trained to predict
     Tokens(TokensArguments),
-    /// Data sets: import them from their own files, check them
+    /// Data sets: import them from their own files, check them, pack them for training
     Data(DataArguments),
     /// Train heads on frozen features: every layer of an encoder, on any task
     Probe(ProbeArguments),
     /// Compare layers without labels, and look inside a track
     Layers(LayersArguments),
-    /// Make a page, or tables, of a folder of results
+    /// Make a page, or tables, of a folder of results; draw the curves of training runs
     Report(ReportArguments),
     /// Score an estimate against a reference, by mir_eval's scores
     Score(ScoreArguments),
@@ -85,7 +87,11 @@ impl Command {
             Self::Probe(arguments) => arguments.encoding.threads.threads,
             Self::Layers(arguments) => arguments.encoding.threads.threads,
             Self::Doctor(arguments) => arguments.threads.threads,
-            Self::Data(_) | Self::Report(_) | Self::Score(_) | Self::Models(_) | Self::Completions { .. } => None,
+            Self::Data(arguments) => match &arguments.command {
+                DataCommand::Pack(arguments) => arguments.threads.threads,
+                DataCommand::Import(_) | DataCommand::Check(_) | DataCommand::Sets(_) => None,
+            },
+            Self::Report(_) | Self::Score(_) | Self::Models(_) | Self::Completions { .. } => None,
             Self::Synth(arguments) => arguments.threads(),
         }
     }

@@ -36,7 +36,7 @@ fn problem(problem: &super::Problem) -> String {
     format!("{}{line}: {}", problem.file, problem.reason)
 }
 
-fn table(out: &mut String, header: &[String], num_text: usize, rows: &[Vec<String>]) {
+pub(super) fn table(out: &mut String, header: &[String], num_text: usize, rows: &[Vec<String>]) {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     out.push_str(&line(header));
     let rules: Vec<String> =
@@ -259,7 +259,7 @@ fn sources(out: &mut String, report: &Report) {
 }
 
 /// Text that stands for itself in a cell of a table.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -2,11 +2,12 @@
 //!
 //! [`Report::read`] takes what is in the folder, and names what it cannot read. [`Report::render`] makes a text of it, the
 //! same one for the same folder. The page is whole in itself: styles, pictures and the little script stand in it, and it
-//! asks nothing of any network.
+//! asks nothing of any network. [`TrainingReport`] is the same for the curves of training runs.
 //!
 //! This module must not know: probes, encoders, how a result was made.
 
 mod colour;
+mod curve_chart;
 mod html;
 mod latex;
 mod markdown;
@@ -16,6 +17,7 @@ mod numbers;
 mod png;
 mod read;
 mod svg;
+mod training;
 
 use std::path::Path;
 use std::str::FromStr;
@@ -25,6 +27,7 @@ pub use model::{
 };
 pub use numbers::{Unit, unit_of};
 pub use read::{Problem, ReportError};
+pub use training::{Curve, CurveSummary, RunSummary, TrainingReport, TrainingReportFormat, TrainingRun};
 
 use crate::store::{StoreError, write_whole};
 

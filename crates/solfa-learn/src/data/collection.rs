@@ -32,13 +32,23 @@ impl Collection {
     /// # Errors
     /// [`DataError::NoTracks`], or [`DataError::AllDamaged`] where no track can be read.
     pub fn survey(source: Arc<dyn TrackSource>) -> Result<Self, DataError> {
+        Self::survey_with(source, &|| {})
+    }
+
+    /// As [`survey`](Self::survey); `track_done` is called after each track, from several threads.
+    ///
+    /// # Errors
+    /// As [`survey`](Self::survey).
+    pub fn survey_with(source: Arc<dyn TrackSource>, track_done: &(dyn Fn() + Sync)) -> Result<Self, DataError> {
         if source.is_empty() {
             return Err(DataError::NoTracks);
         }
-        let lengths: Vec<Result<u64, String>> = (0..source.len())
-            .into_par_iter()
-            .map(|track| source.num_samples(track).map_err(|error| error.to_string()))
-            .collect();
+        let length = |track| {
+            let length = source.num_samples(track).map_err(|error| error.to_string());
+            track_done();
+            length
+        };
+        let lengths: Vec<Result<u64, String>> = (0..source.len()).into_par_iter().map(length).collect();
         let collection = Self { source, lengths: lengths.into() };
         if let (true, [Err(reason), ..]) = (collection.lengths.iter().all(Result::is_err), &*collection.lengths) {
             let (count, name) = (collection.len(), collection.source.name(0));
@@ -71,6 +81,11 @@ impl Collection {
     pub fn seconds(&self) -> f64 {
         let samples: f64 = self.lengths.iter().flatten().map(|&samples| samples as f64).sum();
         samples / f64::from(self.source.sample_rate())
+    }
+
+    /// The tracks that cannot be read, with the reasons.
+    pub fn unreadable(&self) -> Vec<SkippedTrack> {
+        self.usable(0).1
     }
 
     /// The tracks with at least `minimum_samples` samples, and those that are not used.
@@ -167,10 +182,23 @@ pub(super) mod tests {
         let collection = ramps(&[100, 0, 50, 200], &[]);
         assert_eq!((collection.len(), collection.seconds()), (4, 3.5));
         assert_eq!((collection.num_samples(1), collection.num_samples(2)), (None, Some(50)));
+        let unreadable: Vec<usize> = collection.unreadable().iter().map(|track| track.track).collect();
+        assert_eq!(unreadable, [1]);
         let (usable, skipped) = collection.usable(60);
         assert_eq!(usable, [0, 3]);
         let reasons: Vec<String> = skipped.iter().map(|track| format!("{}: {}", track.name, track.reason)).collect();
         assert_eq!(reasons, ["ramp 1: ramp 1: unreadable", "ramp 2: too short: 0.50 s, at least 0.60 s needed"]);
+    }
+
+    #[test]
+    fn every_track_is_told_once() {
+        let calls = std::sync::atomic::AtomicUsize::new(0);
+        let source = Ramps { lengths: vec![Some(10), None, Some(20)], damaged: Vec::new() };
+        let count = || {
+            calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        };
+        Collection::survey_with(Arc::new(source), &count).unwrap();
+        assert_eq!(calls.into_inner(), 3);
     }
 
     #[test]

@@ -141,6 +141,15 @@ impl CheckpointFiles {
         Ok((None, skipped))
     }
 
+    /// What the newest checkpoint with a readable state says of itself. Its tensors are not looked at.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn newest_state(&self) -> Result<Option<CheckpointState>, RunError> {
+        let states = self.complete_steps()?.into_iter().rev();
+        Ok(states.filter_map(|step| self.read_state(step).ok()).map(|file| file.state).next())
+    }
+
     /// Opens one step's checkpoint.
     ///
     /// # Errors

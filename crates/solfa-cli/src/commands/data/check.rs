@@ -2,9 +2,8 @@
 
 use solfa_eval::dataset::{CheckProgress, CheckedAudio, DataSet, DataSetCheck, Split, check};
 
-use super::note_some;
 use crate::arguments::DataCheckArguments;
-use crate::terminal::{self, Counter, Outcome};
+use crate::terminal::{self, Counter, Outcome, note_some};
 
 /// Classes that are printed for people; `--json` has all.
 const SHOWN_CLASSES: usize = 200;

@@ -8,9 +8,8 @@ use solfa_eval::dataset::import::{
     ImportError, ImportOptions, ImportProgress, ImportReport, TableOptions, import, known_data_sets,
 };
 
-use super::note_some;
 use crate::arguments::DataImportArguments;
-use crate::terminal::{self, Counter, Outcome, UsageError};
+use crate::terminal::{self, Counter, Outcome, UsageError, note_some};
 
 #[derive(Serialize)]
 struct Printed<'report> {

@@ -6,6 +6,7 @@ mod heat;
 mod similarity;
 mod sources;
 mod track;
+mod training;
 
 use std::fmt::Write as _;
 
@@ -21,6 +22,7 @@ macro_rules! put {
     };
 }
 pub(super) use put;
+pub(super) use training::page as training_page;
 
 const LIGHT: &str = "--ground:#fff;--raised:#f5f7f9;--ink:#171b21;--soft:#59636f;--rule:#e2e6eb;--link:#0b5fa5;\
                      --mark:#d9540f;--bad:#b3261e;--picture:none;color-scheme:light;";
@@ -36,57 +38,85 @@ struct Section {
     body: String,
 }
 
+/// A page before it is written.
+struct Page<'text> {
+    title: &'text str,
+    /// Styles besides those of every page.
+    css: &'text str,
+    header: String,
+    sections: Vec<Section>,
+    /// What is said where there is nothing to show.
+    empty: Option<&'text str>,
+    /// What the last line says after the program's name.
+    footer: String,
+}
+
 pub(super) fn page(report: &Report) -> String {
-    let sections = sections(report);
-    let mut page = String::new();
-    put!(
-        page,
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
-         script-src 'unsafe-inline'; img-src data:\">\n\
-         <meta name=\"generator\" content=\"solfa\">\n<link rel=\"icon\" href=\"data:,\">\n<title>{}</title>\n<style>\n\
-         :root{{{LIGHT}{}}}\n@media(prefers-color-scheme:dark){{:root:not([data-theme=light]){{{DARK}{}}}}}\n\
-         :root[data-theme=dark]{{{DARK}{}}}\n@media print{{:root:root:root{{{LIGHT}{}}}}}\n{}{}</style>\n</head>\n<body>\n",
-        escape(&title(report)),
-        variables(false),
-        variables(true),
-        variables(true),
-        variables(false),
-        include_str!("page.css"),
-        classes(),
-    );
-    page.push_str("<nav aria-label=\"Sections\"><div class=\"bar\">");
-    for section in &sections {
-        put!(page, "<a href=\"#{}\">{}</a>", section.id, section.short);
+    let measured = match &report.provenance.times {
+        None => String::new(),
+        Some((first, last)) if first == last => format!("; measured at {}", escape(first)),
+        Some((first, last)) => format!("; measured from {} to {}", escape(first), escape(last)),
+    };
+    let mut top = String::new();
+    header(&mut top, report);
+    Page {
+        title: &title(report),
+        css: "",
+        header: top,
+        sections: sections(report),
+        empty: report.is_empty().then_some("There is nothing to show: the folder has no results yet."),
+        footer: measured,
     }
-    page.push_str("<button id=\"theme\" type=\"button\" hidden>Dark</button></div></nav>\n");
-    header(&mut page, report);
-    page.push_str("<main>\n");
-    if report.is_empty() {
-        page.push_str("<p class=\"empty\">There is nothing to show: the folder has no results yet.</p>\n");
-    }
-    for Section { id, heading, about, body, .. } in &sections {
-        put!(page, "<section id=\"{id}\">\n<h2>{heading}</h2>\n");
-        if !about.is_empty() {
-            put!(page, "<p class=\"hint\">{about}</p>\n");
+    .write()
+}
+
+impl Page<'_> {
+    fn write(&self) -> String {
+        let Self { title, css, header, sections, empty, footer } = self;
+        let mut page = String::new();
+        put!(
+            page,
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
+             script-src 'unsafe-inline'; img-src data:\">\n\
+             <meta name=\"generator\" content=\"solfa\">\n<link rel=\"icon\" href=\"data:,\">\n<title>{}</title>\n\
+             <style>\n:root{{{LIGHT}{}}}\n@media(prefers-color-scheme:dark){{:root:not([data-theme=light]){{{DARK}{}}}}}\n\
+             :root[data-theme=dark]{{{DARK}{}}}\n@media print{{:root:root:root{{{LIGHT}{}}}}}\n{}{}{css}</style>\n</head>\n\
+             <body>\n",
+            escape(title),
+            variables(false),
+            variables(true),
+            variables(true),
+            variables(false),
+            include_str!("page.css"),
+            classes(),
+        );
+        page.push_str("<nav aria-label=\"Sections\"><div class=\"bar\">");
+        for section in sections {
+            put!(page, "<a href=\"#{}\">{}</a>", section.id, section.short);
         }
-        put!(page, "{body}\n</section>\n");
-    }
-    put!(
-        page,
-        "</main>\n<footer>Made by solfa {}{}.</footer>\n<script>\n{}</script>\n</body>\n</html>\n",
-        env!("CARGO_PKG_VERSION"),
-        report.provenance.times.as_ref().map_or_else(String::new, |(first, last)| {
-            if first == last {
-                format!("; measured at {}", escape(first))
-            } else {
-                format!("; measured from {} to {}", escape(first), escape(last))
+        page.push_str("<button id=\"theme\" type=\"button\" hidden>Dark</button></div></nav>\n");
+        page.push_str(header);
+        page.push_str("<main>\n");
+        if let Some(empty) = empty {
+            put!(page, "<p class=\"empty\">{empty}</p>\n");
+        }
+        for Section { id, heading, about, body, .. } in sections {
+            put!(page, "<section id=\"{id}\">\n<h2>{heading}</h2>\n");
+            if !about.is_empty() {
+                put!(page, "<p class=\"hint\">{about}</p>\n");
             }
-        }),
-        include_str!("page.js"),
-    );
-    page
+            put!(page, "{body}\n</section>\n");
+        }
+        put!(
+            page,
+            "</main>\n<footer>Made by solfa {}{footer}.</footer>\n<script>\n{}</script>\n</body>\n</html>\n",
+            env!("CARGO_PKG_VERSION"),
+            include_str!("page.js"),
+        );
+        page
+    }
 }
 
 fn title(report: &Report) -> String {

@@ -1,4 +1,6 @@
-//! `solfa report`: results as something to look at.
+//! `solfa report`: results, or training runs, as something to look at.
+
+mod training;
 
 use std::path::Path;
 
@@ -42,15 +44,35 @@ struct Best<'report> {
 }
 
 pub(crate) fn run(arguments: &ReportArguments) -> anyhow::Result<Outcome> {
-    let outputs = outputs(arguments)?;
-    let report = Report::read(&arguments.results)?;
+    let is_run = |folder: &&std::path::PathBuf| training::is_run(folder);
+    match (arguments.folders.iter().find(is_run), arguments.folders.iter().find(|folder| !is_run(folder))) {
+        (Some(_), None) => training::run(arguments),
+        (None, _) if arguments.folders.len() == 1 => results(arguments, &arguments.folders[0]),
+        (None, _) => Err(UsageError(
+            "a report is of one folder of results, or of any number of training runs: several folders were given, and \
+             none of them is a run (config.toml and log.jsonl)"
+                .into(),
+        )
+        .into()),
+        (Some(run), Some(other)) => Err(UsageError(format!(
+            "{} is a training run, and {} is none: expected config.toml and log.jsonl in it",
+            run.display(),
+            other.display()
+        ))
+        .into()),
+    }
+}
+
+fn results(arguments: &ReportArguments, folder: &Path) -> anyhow::Result<Outcome> {
+    let outputs = outputs(arguments, folder)?;
+    let report = Report::read(folder)?;
     for problem in &report.problems {
-        let path = arguments.results.join(&problem.file);
+        let path = folder.join(&problem.file);
         let line = problem.line.map_or_else(String::new, |line| format!(", line {line}"));
         terminal::note(&format!("{}{line}: {}", path.display(), problem.reason));
     }
     if report.is_empty() {
-        terminal::note(&format!("{}: there are no results to show", arguments.results.display()));
+        terminal::note(&format!("{}: there are no results to show", folder.display()));
     }
     for (path, format) in &outputs {
         report.write(path, *format)?;
@@ -65,8 +87,11 @@ pub(crate) fn run(arguments: &ReportArguments) -> anyhow::Result<Outcome> {
 }
 
 /// Every output with its format.
-fn outputs(arguments: &ReportArguments) -> Result<Vec<(&Path, ReportFormat)>, UsageError> {
-    let with_format = |path: &'_ Path| {
+fn outputs<'arguments>(
+    arguments: &'arguments ReportArguments,
+    folder: &Path,
+) -> Result<Vec<(&'arguments Path, ReportFormat)>, UsageError> {
+    let with_format = |path: &'arguments Path| {
         arguments
             .format
             .or_else(|| ReportFormat::of_path(path))
@@ -75,7 +100,7 @@ fn outputs(arguments: &ReportArguments) -> Result<Vec<(&Path, ReportFormat)>, Us
     let outputs: Result<Vec<_>, UsageError> =
         arguments.output.iter().map(|path| Ok((path.as_path(), with_format(path)?))).collect();
     let outputs = outputs?;
-    if let Some((path, _)) = outputs.iter().find(|(path, _)| is_read(path, &arguments.results)) {
+    if let Some((path, _)) = outputs.iter().find(|(path, _)| is_read(path, folder)) {
         return Err(terminal::output_is_input(path));
     }
     Ok(outputs)
