@@ -397,11 +397,7 @@ impl Answers {
     /// # Errors
     /// [`AnswerError`] where predictions cannot be scored.
     pub fn score(&self, targets: &[&Target], predictions: &[Prediction]) -> Result<Evaluation, AnswerError> {
-        let tracks: Vec<ScoredTrack> = targets
-            .iter()
-            .zip(predictions)
-            .map(|(target, prediction)| ScoredTrack { target: (*target).clone(), prediction: prediction.clone() })
-            .collect();
+        let tracks = ScoredTrack::zip(targets.iter().copied().cloned(), predictions)?;
         Ok(Evaluation::new(self.kind, self.num_classes(), self.rules.scoring, &tracks)?)
     }
 }

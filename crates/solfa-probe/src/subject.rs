@@ -47,11 +47,7 @@ impl<'run> Subject<'run> {
         predictions: &[Prediction],
         rules: PredictionRules,
     ) -> Result<Evaluation, MetricError> {
-        let scored = |(target, prediction): (&Target, &Prediction)| ScoredTrack {
-            target: target.clone(),
-            prediction: prediction.clone(),
-        };
-        let scored: Vec<ScoredTrack> = self.targets(tracks).into_iter().zip(predictions).map(scored).collect();
+        let scored = ScoredTrack::zip(self.targets(tracks).into_iter().cloned(), predictions)?;
         Evaluation::new(self.problem.task.kind, self.problem.classes.len(), rules, &scored)
     }
 }

@@ -229,16 +229,16 @@ impl PredictionFile {
     /// [`PredictionsError::Label`] for a label that does not fit the task, [`PredictionsError::Score`] for a prediction.
     pub fn evaluate(&self, path: &Path) -> Result<Evaluation, PredictionsError> {
         let PredictionHeader { kind, classes, rules, .. } = &self.header;
-        let scored = |track: &TrackPrediction| {
-            let target = Target::read(*kind, &track.label, classes).map_err(|source| PredictionsError::Label {
+        let target = |track: &TrackPrediction| {
+            Target::read(*kind, &track.label, classes).map_err(|source| PredictionsError::Label {
                 path: path.to_owned(),
                 track: track.track.clone(),
                 source,
-            })?;
-            Ok(ScoredTrack { target, prediction: track.prediction.clone() })
+            })
         };
-        let tracks = self.tracks.iter().map(scored).collect::<Result<Vec<_>, PredictionsError>>()?;
-        Evaluation::new(*kind, classes.len(), *rules, &tracks)
+        let targets = self.tracks.iter().map(target).collect::<Result<Vec<_>, PredictionsError>>()?;
+        ScoredTrack::zip(targets, self.tracks.iter().map(|track| &track.prediction))
+            .and_then(|tracks| Evaluation::new(*kind, classes.len(), *rules, &tracks))
             .map_err(|source| PredictionsError::Score { path: path.to_owned(), source })
     }
 

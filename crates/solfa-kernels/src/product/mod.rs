@@ -11,6 +11,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
+mod arithmetic;
 #[cfg(target_arch = "x86_64")]
 mod bf16_dot;
 mod block;
@@ -19,267 +20,27 @@ mod fma;
 mod operand;
 mod packed;
 mod panels;
+mod windows;
 
+pub use arithmetic::{Arithmetic, Precision};
 pub(crate) use block::{BlockOperand, BlockProduct};
 pub use epilogue::{Activation, Epilogue, Residual};
 pub(crate) use operand::OperandFormat;
 pub use packed::PackedMatrix;
-
 pub(crate) use panels::{LeftLayout, PanelProduct, store_operand};
+pub(crate) use windows::extent;
+pub use windows::{Placement, Windows};
 
-use std::fmt;
 use std::marker::PhantomData;
-use std::str::FromStr;
 
 use rayon::prelude::*;
 
+use self::arithmetic::{Kernel, Strip};
 use self::operand::{Operand, OperandView};
-use crate::instruction_set::InstructionSet;
 use crate::memory::borrow;
 
 /// Columns of a panel, and of what a kernel multiplies at a time.
 pub(crate) const PANEL_COLUMNS: usize = 32;
-
-/// The type of numbers that weights are kept in and products are made of. Sums are always single precision.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Precision {
-    /// Single precision. Where matrix tiles are all bfloat16 (AMX), a number is the sum of two of them and a product that
-    /// of three: 16 bits of mantissa, relative errors of a few millionths, like those of a Winograd convolution.
-    #[default]
-    F32,
-    /// bfloat16: 8 bits of mantissa.
-    Bf16,
-}
-
-impl Precision {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::F32, Self::Bf16];
-
-    /// The name in commands and metadata.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-        }
-    }
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.name())
-    }
-}
-
-impl FromStr for Precision {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|precision| precision.name() == text);
-        known.ok_or_else(|| format!("`{text}` is not a type of numbers: expected f32 or bf16"))
-    }
-}
-
-/// How a machine multiplies: chosen once, at run time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arithmetic {
-    set: InstructionSet,
-    precision: Precision,
-}
-
-impl Arithmetic {
-    /// The fastest way of this processor.
-    pub fn new(precision: Precision) -> Self {
-        Self { set: InstructionSet::best(), precision }
-    }
-
-    /// With the instructions of `set`, or the richest that this processor has if that is less.
-    pub fn with_instructions(set: InstructionSet, precision: Precision) -> Self {
-        Self { set: set.min(InstructionSet::best()), precision }
-    }
-
-    /// Every way that this machine has in a precision, the one with the plainest instructions first.
-    pub fn available(precision: Precision) -> impl Iterator<Item = Self> {
-        InstructionSet::available().map(move |set| Self { set, precision })
-    }
-
-    /// The same for a network of this width: where single precision is made of bfloat16 ([`Precision::F32`] on matrix
-    /// tiles), a narrow network takes fused multiply-add instead. Its rounding is not averaged over many terms, and tiles
-    /// gain it nothing.
-    #[must_use]
-    pub fn for_width(self, width: usize) -> Self {
-        /// Far below any published encoder, and above any that is made to be small.
-        const NARROW: usize = 128;
-        let is_split = self.set == InstructionSet::Amx && self.precision == Precision::F32;
-        if is_split && width < NARROW { Self { set: InstructionSet::Avx512, ..self } } else { self }
-    }
-
-    /// The instructions that are used.
-    pub fn instruction_set(self) -> InstructionSet {
-        self.set
-    }
-
-    /// The type of weights.
-    pub fn precision(self) -> Precision {
-        self.precision
-    }
-
-    /// The form in which its kernel reads the left operand.
-    pub(crate) fn operand_format(self) -> OperandFormat {
-        self.kernel().operand
-    }
-
-    fn kernel(self) -> Kernel {
-        match (self.set, self.precision) {
-            #[cfg(target_arch = "x86_64")]
-            (InstructionSet::Amx, Precision::F32) => amx::SPLIT,
-            #[cfg(target_arch = "x86_64")]
-            (InstructionSet::Amx, Precision::Bf16) => amx::BF16,
-            #[cfg(target_arch = "x86_64")]
-            (InstructionSet::Avx512Bf16, Precision::Bf16) => bf16_dot::KERNEL,
-            (set, precision) => fma::kernel(set, precision),
-        }
-    }
-}
-
-/// A way to multiply a strip of rows with a panel of columns, and the sizes that suit it.
-#[derive(Clone, Copy)]
-struct Kernel {
-    set: InstructionSet,
-    /// How the left operand lies in memory.
-    operand: OperandFormat,
-    /// How the packed weights lie in memory.
-    packed: packed::Format,
-    /// Inputs (`k`) of one step.
-    step_inputs: usize,
-    /// Rows that one call takes at most. Memory behind the last row of a strip is read, up to this many rows.
-    strip_rows: usize,
-    /// Whether strips of equal height suit it better than full ones and a rest.
-    has_even_strips: bool,
-    /// Rows that are worked on while they lie in the second-level cache.
-    block_rows: usize,
-    /// Inputs of that many rows that fit into that cache.
-    block_inputs: usize,
-    /// Inputs of a panel that fit into the first-level cache.
-    chunk_inputs: usize,
-    /// Whether it needs [`ConfiguredTiles`].
-    uses_tiles: bool,
-    /// The strip itself.
-    multiply: unsafe fn(&Strip),
-}
-
-/// What a kernel's strip is given.
-struct Strip {
-    rows: usize,
-    steps: usize,
-    /// First row of the left operand, and bytes from one row to the next.
-    left: *const u8,
-    left_pitch: usize,
-    /// Bytes from a value to its low part, where values are split.
-    left_low: usize,
-    /// First step of the panel; a step has [`packed::Format::step_bytes`].
-    right: *const u8,
-    /// `[rows, PANEL_COLUMNS]`
-    sums: *mut f32,
-    /// Whether the product is added to what `sums` hold.
-    accumulates: bool,
-    /// What is needed next: fetched into the cache on the way, this many lines in every step, or one in each where there
-    /// are any. A hint: more or less changes nothing but the time.
-    upcoming: *const u8,
-    upcoming_lines: usize,
-}
-
-/// The rows of a left operand: groups of windows of `taps` stretches each. Value `i` of stretch `t` of row `r` of group `g`
-/// is `values[g * group_pitch + r * row_pitch + t * tap_pitch + i]`.
-///
-/// - A matrix `[rows, inputs]` is one group of one tap: [`matrix`](Self::matrix).
-/// - A convolution over frames `[frames, channels]` is one group, whose rows overlap: [`frames`](Self::frames).
-/// - A 3x3 convolution over an image `[time, bands, channels]` has a group for every time step of its output, a row for
-///   every band, and a tap for every one of the three time steps that it sees.
-#[derive(Clone, Copy, Debug)]
-pub struct Windows<'a> {
-    /// Where the windows lie.
-    pub values: &'a [f32],
-    /// Groups.
-    pub num_groups: usize,
-    /// Rows of every group.
-    pub group_rows: usize,
-    /// Values from one group to the next.
-    pub group_pitch: usize,
-    /// Values from one row to the next.
-    pub row_pitch: usize,
-    /// Stretches of every row.
-    pub taps: usize,
-    /// Values from one stretch to the next.
-    pub tap_pitch: usize,
-    /// Length of a stretch.
-    pub tap_inputs: usize,
-}
-
-impl<'a> Windows<'a> {
-    /// The rows of a matrix `[rows, inputs]`.
-    pub fn matrix(values: &'a [f32], inputs: usize) -> Self {
-        Self::frames(values, values.len() / inputs.max(1), inputs, inputs)
-    }
-
-    /// `num_rows` windows of `inputs` values, one every `row_pitch` values.
-    pub fn frames(values: &'a [f32], num_rows: usize, row_pitch: usize, inputs: usize) -> Self {
-        Self {
-            values,
-            num_groups: 1,
-            group_rows: num_rows,
-            group_pitch: 0,
-            row_pitch,
-            taps: 1,
-            tap_pitch: 0,
-            tap_inputs: inputs,
-        }
-    }
-
-    fn num_rows(&self) -> usize {
-        self.num_groups.saturating_mul(self.group_rows)
-    }
-
-    /// Values from the first that `groups` groups of `rows` rows see to behind the last.
-    fn span(&self, groups: usize, rows: usize) -> usize {
-        let pitches = [(groups, self.group_pitch), (rows, self.row_pitch), (self.taps, self.tap_pitch)];
-        extent(&pitches, self.tap_inputs)
-    }
-
-    /// Whether rows share values, so that they are better converted as one stretch than one by one.
-    fn overlaps(&self) -> bool {
-        self.taps > 1 || (self.group_rows > 1 && self.row_pitch < self.tap_inputs)
-    }
-}
-
-/// Values from the first to behind the last of things that lie so many times so far apart, each `last` long. What does not
-/// fit into a number is taken for the largest there is: no slice is that long.
-pub(crate) fn extent(counts_and_pitches: &[(usize, usize)], last: usize) -> usize {
-    let before = counts_and_pitches.iter().map(|&(count, pitch)| count.saturating_sub(1).saturating_mul(pitch));
-    before.fold(last, usize::saturating_add)
-}
-
-/// Where the rows of a product go: row `r` of group `g`, column `c` is `output[g * group_pitch + r * row_pitch + c]`. A
-/// slice of the output is given that begins at the first value.
-#[derive(Clone, Copy, Debug)]
-pub struct Placement {
-    /// Values from one group to the next.
-    pub group_pitch: usize,
-    /// Values from one row to the next.
-    pub row_pitch: usize,
-}
-
-impl Placement {
-    /// # Panics
-    /// If so many rows (at least one) of so many columns lie beyond the output or overlap.
-    pub(crate) fn check(&self, num_groups: usize, group_rows: usize, columns: usize, output_len: usize) {
-        let Self { group_pitch, row_pitch } = *self;
-        let needed = extent(&[(num_groups, group_pitch), (group_rows, row_pitch)], columns);
-        assert!(needed <= output_len, "rows need {needed} values of {output_len}");
-        assert!(group_rows == 1 || row_pitch >= columns, "rows of the output overlap");
-        let group = extent(&[(group_rows, row_pitch)], columns);
-        assert!(num_groups == 1 || group_pitch >= group, "groups of the output overlap");
-    }
-}
 
 /// `windows x weights`, with everything that an [`Epilogue`] says, into `output`.
 ///
@@ -726,14 +487,6 @@ mod tests {
             let epilogue = Epilogue { bias: Some(&bias), scale: 0.5, residual: Residual::Last, ..Epilogue::default() };
             check(&windows, columns, &epilogue, Placement { row_pitch: columns + 3, ..placement }, &name);
         }
-    }
-
-    #[test]
-    fn names_of_precisions_read_back() {
-        for precision in Precision::ALL {
-            assert_eq!(precision.to_string().parse(), Ok(precision));
-        }
-        assert!("f64".parse::<Precision>().unwrap_err().contains("expected f32 or bf16"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Layer normalisation (Ba, Kiros and Hinton 2016) and its gradient.
+//! The gradient of layer normalisation (Ba, Kiros and Hinton 2016); the norm itself is [`crate::norm::layer_norm`].
 
 use rayon::prelude::*;
 
@@ -13,28 +13,6 @@ fn moments(row: &[f32], epsilon: f32) -> [f32; 2] {
     let mean = row.iter().sum::<f32>() / count;
     let variance = row.iter().map(|value| (value - mean) * (value - mean)).sum::<f32>() / count;
     [mean, 1.0 / (variance + epsilon).sqrt()]
-}
-
-/// Every row by its own mean and variance, times a gain, plus a shift.
-///
-/// # Shapes
-/// - values and output: `[rows, gain.len()]`
-///
-/// # Panics
-/// If sizes do not fit.
-pub fn layer_norm(values: &[f32], gain: &[f32], shift: &[f32], epsilon: f32) -> Vec<f32> {
-    let width = gain.len();
-    assert!(width > 0 && values.len().is_multiple_of(width) && shift.len() == width, "sizes of a layer norm");
-    let mut output = vec![0.0; values.len()];
-    output.par_chunks_mut(ROWS * width).zip(values.par_chunks(ROWS * width)).for_each(|(output, values)| {
-        for (output, row) in output.chunks_exact_mut(width).zip(values.chunks_exact(width)) {
-            let [mean, scale] = moments(row, epsilon);
-            for (((output, value), gain), shift) in output.iter_mut().zip(row).zip(gain).zip(shift) {
-                *output = (value - mean) * scale * gain + shift;
-            }
-        }
-    });
-    output
 }
 
 /// Adds the gradient with respect to the input to `output`, and gives those with respect to gain and shift.
@@ -95,16 +73,6 @@ mod tests {
     use crate::testing::{assert_near, noise, on_threads};
 
     const EPSILON: f32 = 1e-5;
-
-    #[test]
-    fn rows_have_mean_0_and_variance_1() {
-        let normed = layer_norm(&noise(100 * 40, 1), &[1.0; 40], &[0.0; 40], EPSILON);
-        for row in normed.chunks_exact(40) {
-            let mean = row.iter().sum::<f32>() / 40.0;
-            let variance = row.iter().map(|value| value * value).sum::<f32>() / 40.0;
-            assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-3, "{mean}, {variance}");
-        }
-    }
 
     /// Against differences in double precision.
     #[test]

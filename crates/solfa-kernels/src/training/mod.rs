@@ -10,7 +10,7 @@ mod product;
 
 pub use batch_norm::{BatchStatistics, batch_norm, batch_norm_gradient, batch_statistics};
 pub use convolution::{ConvolutionShape, convolution, input_gradient, padded, weight_gradient};
-pub use layer_norm::{layer_norm, layer_norm_gradient};
+pub use layer_norm::layer_norm_gradient;
 pub use linear::{linear, linear_input_gradient};
 pub use product::{add_transposed_product, column_sums};
 

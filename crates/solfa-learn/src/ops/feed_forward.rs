@@ -2,10 +2,13 @@
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
+use solfa_kernels::elementwise::{activate, add_scaled};
+use solfa_kernels::norm::layer_norm;
+use solfa_kernels::product::Activation;
 use solfa_kernels::training::{
-    add_transposed_product, column_sums, layer_norm, layer_norm_gradient, linear, linear_input_gradient,
+    add_transposed_product, column_sums, layer_norm_gradient, linear, linear_input_gradient,
 };
-use solfa_kernels::{Arithmetic, Precision};
+use solfa_kernels::{Arithmetic, InstructionSet, Precision};
 
 use super::plain::{Kept, Plain, PlainOperation, Values, run};
 
@@ -64,12 +67,10 @@ fn sigmoid(value: f32) -> f32 {
     1.0 / (1.0 + (-value).exp())
 }
 
-/// A function of every value.
-fn map(values: &[f32], function: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
-    let mut output = vec![0.0; values.len()];
-    output.par_chunks_mut(TOGETHER).zip(values.par_chunks(TOGETHER)).for_each(|(output, values)| {
-        output.iter_mut().zip(values).for_each(|(output, &value)| *output = function(value));
-    });
+/// `silu(x) = x sigmoid(x)` of every value.
+fn silu(set: InstructionSet, values: &[f32]) -> Vec<f32> {
+    let mut output = values.to_vec();
+    activate(set, &mut output, Activation::Silu);
     output
 }
 
@@ -78,8 +79,11 @@ impl HalfFeedForward {
         Arithmetic::new(Precision::F32).for_width(width)
     }
 
-    fn norm(&self, inputs: &[Plain]) -> Vec<f32> {
-        layer_norm(inputs[0].values(), inputs[1].values(), inputs[2].values(), self.epsilon)
+    fn norm(&self, set: InstructionSet, inputs: &[Plain]) -> Vec<f32> {
+        let [values, gain, shift] = [0, 1, 2].map(|place| inputs[place].values());
+        let mut output = vec![0.0; values.len()];
+        layer_norm(set, values, gain, shift, self.epsilon, &mut output);
+        output
     }
 }
 
@@ -92,12 +96,12 @@ impl PlainOperation for HalfFeedForward {
         let shape = inputs[0].shape::<3>();
         let [width, hidden] = inputs[3].shape();
         let arithmetic = Self::arithmetic(width);
-        let expanded = linear(arithmetic, &self.norm(inputs), inputs[3].values(), Some(inputs[4].values()), width);
-        let active = map(&expanded, |value| value * sigmoid(value));
-        let mut output = linear(arithmetic, &active, inputs[5].values(), Some(inputs[6].values()), hidden);
-        output.par_chunks_mut(TOGETHER).zip(inputs[0].values().par_chunks(TOGETHER)).for_each(|(output, input)| {
-            output.iter_mut().zip(input).for_each(|(output, input)| *output = *output * SHARE + input);
-        });
+        let set = arithmetic.instruction_set();
+        let expanded = linear(arithmetic, &self.norm(set, inputs), inputs[3].values(), Some(inputs[4].values()), width);
+        let active = silu(set, &expanded);
+        let contracted = linear(arithmetic, &active, inputs[5].values(), Some(inputs[6].values()), hidden);
+        let mut output = inputs[0].values().to_vec();
+        add_scaled(set, &mut output, &contracted, SHARE);
         (Values::new(output, shape), Box::new(expanded))
     }
 
@@ -112,8 +116,10 @@ impl PlainOperation for HalfFeedForward {
         let Some(expanded) = kept.downcast_ref::<Vec<f32>>() else { return Vec::new() };
         let [width, hidden] = inputs[3].shape();
         let arithmetic = Self::arithmetic(width);
-        let to_contracted = map(incoming, |value| value * SHARE);
-        let active = map(expanded, |value| value * sigmoid(value));
+        let set = arithmetic.instruction_set();
+        let mut to_contracted = vec![0.0; incoming.len()];
+        add_scaled(set, &mut to_contracted, incoming, SHARE);
+        let active = silu(set, expanded);
         let mut to_contract = vec![0.0; hidden * width];
         add_transposed_product(&active, &to_contracted, hidden, width, &mut to_contract);
         drop(active);
@@ -125,7 +131,7 @@ impl PlainOperation for HalfFeedForward {
             }
         });
         let mut to_expand = vec![0.0; width * hidden];
-        add_transposed_product(&self.norm(inputs), &to_expanded, width, hidden, &mut to_expand);
+        add_transposed_product(&self.norm(set, inputs), &to_expanded, width, hidden, &mut to_expand);
         let to_normed = linear_input_gradient(arithmetic, &to_expanded, inputs[3].values(), width);
         let mut to_input = incoming.to_vec();
         let (to_gain, to_shift) =

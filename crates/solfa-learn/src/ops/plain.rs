@@ -84,32 +84,13 @@ pub(super) fn run<const D: usize>(
     assert!(inputs.len() <= NUM_PLACES, "{}: {} inputs", operation.name(), inputs.len());
     let operation = Operation { num_inputs: inputs.len(), operation: Arc::new(operation) };
     let mut places = inputs.into_iter();
-    let mut next = || places.next().unwrap_or_else(|| Tensor::<1>::zeros([1], device).into_dispatch());
-    let output = <Dispatch as InMemory>::run(
-        next(),
-        next(),
-        next(),
-        next(),
-        next(),
-        next(),
-        next(),
-        next(),
-        next(),
-        next(),
-        next(),
-        next(),
-        next(),
-        next(),
-        next(),
-        next(),
-        operation,
-    );
-    Tensor::from_dispatch(output)
+    let next = |_| places.next().unwrap_or_else(|| Tensor::<1>::zeros([1], device).into_dispatch());
+    Tensor::from_dispatch(dispatch(std::array::from_fn(next), operation))
 }
 
 /// An operation and how many of the places it uses.
 #[derive(Clone)]
-pub(super) struct Operation {
+struct Operation {
     num_inputs: usize,
     operation: Arc<dyn PlainOperation>,
 }
@@ -120,96 +101,61 @@ impl fmt::Debug for Operation {
     }
 }
 
-/// Backends that run operations in memory.
-#[backend_extension(Flex, Autodiff)]
-pub(super) trait InMemory: Backend {
-    #[allow(missing_docs, clippy::too_many_arguments, reason = "the macro wants an argument for each tensor")]
-    fn run(
-        input_0: FloatTensor<Self>,
-        input_1: FloatTensor<Self>,
-        input_2: FloatTensor<Self>,
-        input_3: FloatTensor<Self>,
-        input_4: FloatTensor<Self>,
-        input_5: FloatTensor<Self>,
-        input_6: FloatTensor<Self>,
-        input_7: FloatTensor<Self>,
-        input_8: FloatTensor<Self>,
-        input_9: FloatTensor<Self>,
-        input_10: FloatTensor<Self>,
-        input_11: FloatTensor<Self>,
-        input_12: FloatTensor<Self>,
-        input_13: FloatTensor<Self>,
-        input_14: FloatTensor<Self>,
-        input_15: FloatTensor<Self>,
-        operation: Operation,
-    ) -> FloatTensor<Self>;
-}
-
-impl InMemory for Flex {
-    fn run(
-        input_0: FloatTensor<Self>,
-        input_1: FloatTensor<Self>,
-        input_2: FloatTensor<Self>,
-        input_3: FloatTensor<Self>,
-        input_4: FloatTensor<Self>,
-        input_5: FloatTensor<Self>,
-        input_6: FloatTensor<Self>,
-        input_7: FloatTensor<Self>,
-        input_8: FloatTensor<Self>,
-        input_9: FloatTensor<Self>,
-        input_10: FloatTensor<Self>,
-        input_11: FloatTensor<Self>,
-        input_12: FloatTensor<Self>,
-        input_13: FloatTensor<Self>,
-        input_14: FloatTensor<Self>,
-        input_15: FloatTensor<Self>,
-        operation: Operation,
-    ) -> FloatTensor<Self> {
-        let places = [
-            input_0, input_1, input_2, input_3, input_4, input_5, input_6, input_7, input_8, input_9, input_10,
-            input_11, input_12, input_13, input_14, input_15,
-        ];
-        let inputs: Vec<Plain> = places.into_iter().take(operation.num_inputs).map(Plain::new).collect();
-        operation.operation.forward(&inputs).0.into_tensor()
-    }
-}
-
-impl<C: CheckpointStrategy> InMemory for Autodiff<Flex, C> {
-    fn run(
-        input_0: FloatTensor<Self>,
-        input_1: FloatTensor<Self>,
-        input_2: FloatTensor<Self>,
-        input_3: FloatTensor<Self>,
-        input_4: FloatTensor<Self>,
-        input_5: FloatTensor<Self>,
-        input_6: FloatTensor<Self>,
-        input_7: FloatTensor<Self>,
-        input_8: FloatTensor<Self>,
-        input_9: FloatTensor<Self>,
-        input_10: FloatTensor<Self>,
-        input_11: FloatTensor<Self>,
-        input_12: FloatTensor<Self>,
-        input_13: FloatTensor<Self>,
-        input_14: FloatTensor<Self>,
-        input_15: FloatTensor<Self>,
-        operation: Operation,
-    ) -> FloatTensor<Self> {
-        let places = [
-            input_0, input_1, input_2, input_3, input_4, input_5, input_6, input_7, input_8, input_9, input_10,
-            input_11, input_12, input_13, input_14, input_15,
-        ];
-        let nodes = places.each_ref().map(|place| place.node());
-        let inputs: Vec<Plain> =
-            places.into_iter().take(operation.num_inputs).map(|place| Plain::new(place.into_primitive())).collect();
-        let (output, kept) = operation.operation.forward(&inputs);
-        let output = output.into_tensor();
-        match OperationGradient.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => {
-                let state = State { operation, inputs, kept, output: Plain::new(output.clone()) };
-                prepared.finish(Arc::new(state), output)
-            }
-            OpsKind::UnTracked(prepared) => prepared.finish(output),
+/// Burn's macro wants an argument for each tensor: this one writes them all, once for each place that is named.
+macro_rules! in_memory {
+    ($($place:ident)*) => {
+        /// Backends that run operations in memory.
+        #[backend_extension(Flex, Autodiff)]
+        trait InMemory: Backend {
+            #[allow(missing_docs, clippy::too_many_arguments, reason = "the macro wants an argument for each tensor")]
+            fn run($($place: FloatTensor<Self>,)* operation: Operation) -> FloatTensor<Self>;
         }
+
+        impl InMemory for Flex {
+            fn run($($place: FloatTensor<Self>,)* operation: Operation) -> FloatTensor<Self> {
+                without_gradient([$($place),*], &operation)
+            }
+        }
+
+        impl<C: CheckpointStrategy> InMemory for Autodiff<Flex, C> {
+            fn run($($place: FloatTensor<Self>,)* operation: Operation) -> FloatTensor<Self> {
+                with_gradient::<C>([$($place),*], operation)
+            }
+        }
+
+        /// Runs an operation on the backend that its tensors are of.
+        fn dispatch(places: [DispatchTensor; NUM_PLACES], operation: Operation) -> DispatchTensor {
+            let [$($place),*] = places;
+            <Dispatch as InMemory>::run($($place,)* operation)
+        }
+    };
+}
+
+in_memory! {
+    input_0 input_1 input_2 input_3 input_4 input_5 input_6 input_7
+    input_8 input_9 input_10 input_11 input_12 input_13 input_14 input_15
+}
+
+fn without_gradient(places: [FloatTensor<Flex>; NUM_PLACES], operation: &Operation) -> FloatTensor<Flex> {
+    let inputs: Vec<Plain> = places.into_iter().take(operation.num_inputs).map(Plain::new).collect();
+    operation.operation.forward(&inputs).0.into_tensor()
+}
+
+fn with_gradient<C: CheckpointStrategy>(
+    places: [FloatTensor<Autodiff<Flex, C>>; NUM_PLACES],
+    operation: Operation,
+) -> FloatTensor<Autodiff<Flex, C>> {
+    let nodes = places.each_ref().map(|place| place.node());
+    let inputs: Vec<Plain> =
+        places.into_iter().take(operation.num_inputs).map(|place| Plain::new(place.into_primitive())).collect();
+    let (output, kept) = operation.operation.forward(&inputs);
+    let output = output.into_tensor();
+    match OperationGradient.prepare::<C>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prepared) => {
+            let state = State { operation, inputs, kept, output: Plain::new(output.clone()) };
+            prepared.finish(Arc::new(state), output)
+        }
+        OpsKind::UnTracked(prepared) => prepared.finish(output),
     }
 }
 

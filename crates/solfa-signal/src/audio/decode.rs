@@ -1,5 +1,6 @@
 //! Decoding.
 
+mod packets;
 mod seek;
 
 use std::collections::VecDeque;
@@ -14,13 +15,15 @@ use symphonia::core::codecs::audio::well_known::{
 };
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as SymphoniaError;
-use symphonia::core::formats::well_known::{FORMAT_ID_AIFF, FORMAT_ID_FLAC, FORMAT_ID_OGG, FORMAT_ID_WAVE};
-use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
+use symphonia::core::formats::well_known::{FORMAT_ID_OGG, FORMAT_ID_WAVE};
+use symphonia::core::formats::{FormatOptions, TrackType};
 use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
-use symphonia::core::units::{Duration, Timestamp};
 
+use self::packets::{
+    ContainerPackets, MpegPackets, Packets, Step, expected_samples, mpeg_parameters, rate_changes, read_ahead,
+};
 use super::ffmpeg::{FfmpegSource, find_ffmpeg};
 use super::mixdown::mix_down;
 use super::sniff::{Content, sniff};
@@ -123,47 +126,6 @@ struct NativeSource {
     num_samples: u64,
     interleaved: Vec<f32>,
     has_ended: bool,
-}
-
-/// Where packets come from.
-enum Packets {
-    Mpeg(MpegPackets),
-    Container(ContainerPackets),
-}
-
-/// The frames of an MP3 file.
-struct MpegPackets {
-    frames: mpeg::Frames,
-    channels: u8,
-    num_frames: u64,
-    /// Frames from the start on that may be damaged.
-    forgiven_frames: u64,
-}
-
-/// The packets of a container that Symphonia reads.
-struct ContainerPackets {
-    format: Box<dyn FormatReader>,
-    track_id: u32,
-    /// Packets that were read in advance.
-    ahead: VecDeque<Packet>,
-    /// Samples that the header of this part of the file promises, where that can be relied on.
-    expected: Option<u64>,
-    /// The time of the first sample, in samples.
-    first_position: u64,
-    /// Whether the header says that the sound goes on to the end of the file.
-    ends_with_file: bool,
-    /// Samples decoded of this part of the file. Only chained Ogg files have several parts.
-    decoded: u64,
-}
-
-/// What there is to be decoded next.
-enum Step {
-    /// A packet that begins where the last one ended.
-    Packet(Packet),
-    /// A packet that a new decoder is to decode.
-    NewDecoder(AudioCodecParameters, Option<Packet>),
-    /// The end.
-    End,
 }
 
 /// MP3 frames at the start of a file that may be damaged.
@@ -439,108 +401,6 @@ impl MonoSource for NativeSource {
     }
 }
 
-impl MpegPackets {
-    fn step(&mut self, path: &Path, seconds: f64, trim: &mut Trim) -> Result<Step, AudioError> {
-        let damaged = |reason| AudioError::Damaged { path: path.to_path_buf(), seconds, reason };
-        let next = self.frames.next().map_err(|source| AudioError::Io { path: path.to_path_buf(), source })?;
-        let expected = self.frames.tag().and_then(|tag| tag.frames);
-        match next {
-            mpeg::Next::Frame(header, bytes) => {
-                self.num_frames += 1;
-                if expected.is_some_and(|expected| self.num_frames > expected) {
-                    // The tag is older than the file, and what it says of the end is not true of this one.
-                    trim.length = None;
-                }
-                let packet = Packet::new(0, Timestamp::ZERO, Duration::new(header.samples.into()), bytes);
-                if header.channels == self.channels {
-                    return Ok(Step::Packet(packet));
-                }
-                self.channels = header.channels;
-                Ok(Step::NewDecoder(mpeg_parameters(&header), Some(packet)))
-            }
-            mpeg::Next::End { inside_frame } => match expected {
-                Some(expected) if self.num_frames + u64::from(!inside_frame) < expected => {
-                    let first = self.frames.first();
-                    let length = |frames: u64| frames as f64 * f64::from(first.samples) / f64::from(first.sample_rate);
-                    Err(damaged(format!(
-                        "the header promises {expected} MP3 frames ({:.2} s), and the file holds {} ({:.2} s)",
-                        length(expected),
-                        self.num_frames,
-                        length(self.num_frames)
-                    )))
-                }
-                _ => Ok(Step::End),
-            },
-            mpeg::Next::Gap { position, bytes } => {
-                Err(damaged(format!("{bytes} bytes from byte {position} on are no MP3 frame, and more frames follow")))
-            }
-            mpeg::Next::Change(header) => {
-                Err(rate_changes(path, seconds, self.frames.first().sample_rate, header.sample_rate))
-            }
-        }
-    }
-}
-
-impl ContainerPackets {
-    fn step(&mut self, path: &Path, seconds: f64, sample_rate: u32) -> Result<Step, AudioError> {
-        if let Some(packet) = self.ahead.pop_front() {
-            return Ok(Step::Packet(packet));
-        }
-        loop {
-            match guarded(|| self.format.next_packet()) {
-                Ok(Some(packet)) if packet.track_id == self.track_id => return Ok(Step::Packet(packet)),
-                Ok(Some(_)) => {}
-                Ok(None) => {
-                    self.check_length(path, seconds, sample_rate)?;
-                    return Ok(Step::End);
-                }
-                Err(SymphoniaError::ResetRequired) => {
-                    self.check_length(path, seconds, sample_rate)?;
-                    let track = self.format.default_track(TrackType::Audio).cloned();
-                    let Some((id, num_frames, parameters)) = track.and_then(audio_track) else {
-                        return Err(AudioError::Damaged {
-                            path: path.to_path_buf(),
-                            seconds,
-                            reason: "another part of the file begins, and it holds no audio track".into(),
-                        });
-                    };
-                    self.track_id = id;
-                    self.expected = expected_samples(self.format.as_ref(), &parameters, num_frames);
-                    self.decoded = 0;
-                    return Ok(Step::NewDecoder(parameters, None));
-                }
-                Err(error) => {
-                    self.check_length(path, seconds, sample_rate)?;
-                    if self.ends_with_file && is_end_of_file(&error) {
-                        return Ok(Step::End);
-                    }
-                    return Err(describe(path, seconds, &error));
-                }
-            }
-        }
-    }
-
-    /// Checks at its end that a part of the file held what its header promised.
-    fn check_length(&self, path: &Path, seconds: f64, sample_rate: u32) -> Result<(), AudioError> {
-        match self.expected {
-            Some(expected) if self.decoded < expected => {
-                let length = |samples: u64| samples as f64 / f64::from(sample_rate);
-                Err(AudioError::Damaged {
-                    path: path.to_path_buf(),
-                    seconds,
-                    reason: format!(
-                        "the header promises {expected} samples ({:.2} s), and the file holds {} ({:.2} s)",
-                        length(expected),
-                        self.decoded,
-                        length(self.decoded)
-                    ),
-                })
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
 /// Leaves out samples in front and after a length.
 #[derive(Debug, Default, PartialEq)]
 struct Trim {
@@ -577,59 +437,12 @@ impl Trim {
     }
 }
 
-/// The packets that tell HE-AAC from AAC-LC.
-fn read_ahead(format: &mut dyn FormatReader, track_id: u32) -> VecDeque<Packet> {
-    /// Enough that the guess for each packet may be wrong now and then.
-    const NUM_PACKETS: usize = 24;
-    let mut packets = VecDeque::new();
-    while packets.len() < NUM_PACKETS {
-        // An error here comes again, or the end of the file does, when these packets are used up.
-        match guarded(|| format.next_packet()) {
-            Ok(Some(packet)) if packet.track_id == track_id => packets.push_back(packet),
-            Ok(Some(_)) => {}
-            _ => break,
-        }
-    }
-    packets
-}
-
-fn audio_track(track: Track) -> Option<(u32, Option<u64>, AudioCodecParameters)> {
-    let parameters = track.codec_params.as_ref()?.audio()?.clone();
-    Some((track.id, track.num_frames, parameters))
-}
-
-/// The number of samples that a file promises, where it is no estimate.
-fn expected_samples(
-    format: &dyn FormatReader,
-    parameters: &AudioCodecParameters,
-    num_frames: Option<u64>,
-) -> Option<u64> {
-    let is_exact = match format.format_info().format {
-        FORMAT_ID_FLAC | FORMAT_ID_OGG => true,
-        // Block codecs in these containers fill up their last block.
-        FORMAT_ID_WAVE | FORMAT_ID_AIFF => parameters.frames_per_block.is_none_or(|frames| frames == 1),
-        _ => false,
-    };
-    num_frames.filter(|_| is_exact)
-}
-
 fn new_decoder(parameters: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, SymphoniaError> {
     guarded(|| symphonia::default::get_codecs().make_audio_decoder(parameters, &AudioDecoderOptions::default()))
 }
 
-fn mpeg_parameters(header: &mpeg::Header) -> AudioCodecParameters {
-    let mut parameters = AudioCodecParameters::new();
-    parameters.for_codec(CODEC_ID_MP3).with_sample_rate(header.sample_rate);
-    parameters
-}
-
 fn unsupported(path: &Path, reason: String) -> AudioError {
     AudioError::Unsupported { path: path.to_path_buf(), reason }
-}
-
-fn rate_changes(path: &Path, seconds: f64, expected: u32, found: u32) -> AudioError {
-    let reason = format!("the sample rate changes from {expected} Hz to {found} Hz");
-    AudioError::Damaged { path: path.to_path_buf(), seconds, reason }
 }
 
 /// What a panic of Symphonia is turned into.

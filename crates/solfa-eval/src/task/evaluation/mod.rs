@@ -27,6 +27,25 @@ pub struct ScoredTrack {
     pub prediction: Prediction,
 }
 
+impl ScoredTrack {
+    /// What is right for some tracks, and what was predicted for the same ones in the same order.
+    ///
+    /// # Errors
+    /// [`MetricError::LengthMismatch`] where there are more of one than of the other.
+    pub fn zip<'a>(
+        targets: impl IntoIterator<Item = Target, IntoIter: ExactSizeIterator>,
+        predictions: impl IntoIterator<Item = &'a Prediction, IntoIter: ExactSizeIterator>,
+    ) -> Result<Vec<Self>, MetricError> {
+        let (targets, predictions) = (targets.into_iter(), predictions.into_iter());
+        let (expected, found) = (targets.len(), predictions.len());
+        if expected != found {
+            return Err(MetricError::LengthMismatch { what: "predictions", expected, found });
+        }
+        let track = |(target, prediction): (Target, &Prediction)| Self { target, prediction: prediction.clone() };
+        Ok(targets.zip(predictions).map(track).collect())
+    }
+}
+
 /// The scores of one task's predictions.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
@@ -137,6 +156,15 @@ mod tests {
 
     fn scores(values: &[f64]) -> Prediction {
         Prediction::Scores(values.to_vec())
+    }
+
+    #[test]
+    fn every_track_has_a_prediction() {
+        let predictions = [scores(&[1.0, 0.0]), scores(&[0.0, 1.0])];
+        let tracks = ScoredTrack::zip([Target::Class(0), Target::Class(1)], &predictions).unwrap();
+        assert_eq!(tracks[1], track(Target::Class(1), scores(&[0.0, 1.0])));
+        let error = ScoredTrack::zip([Target::Class(0)], &predictions).unwrap_err();
+        assert_eq!(error, MetricError::LengthMismatch { what: "predictions", expected: 1, found: 2 });
     }
 
     #[test]
