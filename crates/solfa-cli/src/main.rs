@@ -10,7 +10,6 @@ mod encoding;
 mod inputs;
 mod terminal;
 mod training_data;
-#[cfg_attr(not(test), expect(dead_code, reason = "`solfa pretrain` shows it"))]
 mod training_progress;
 
 use std::process::ExitCode;
@@ -51,6 +50,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Tokens(arguments) => commands::tokens::run(&arguments),
         Command::Data(arguments) => commands::data::run(&arguments),
         Command::Layers(arguments) => commands::layers::run(&arguments),
+        Command::Pretrain(arguments) => commands::pretrain::run(&arguments),
         Command::Probe(arguments) => commands::probe::run(&arguments),
         Command::Report(arguments) => commands::report::run(&arguments),
         Command::Score(arguments) => commands::score::run(&arguments),

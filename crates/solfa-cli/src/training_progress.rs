@@ -1,6 +1,6 @@
 //! What `solfa pretrain` shows while it trains, and how it is stopped.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,9 +9,10 @@ use anyhow::Context;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use solfa_learn::data::SkippedTrack;
 use solfa_learn::train::{LogLine, SkippedCheckpoint, TrainingObserver};
 
-use crate::terminal::note;
+use crate::terminal::{note, note_some};
 
 /// Time between two lines where standard error is no terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(30);
@@ -69,23 +70,28 @@ impl StopRequests {
 /// line every half minute.
 pub(crate) struct TrainingProgress {
     bar: ProgressBar,
+    /// What is trained.
+    name: String,
     steps: u64,
     stop: StopRequests,
     numbers: Numbers,
     last_line: Instant,
+    /// Tracks that were named as skipped.
+    told: BTreeSet<usize>,
 }
 
 impl TrainingProgress {
-    /// For a training of so many steps in all.
-    pub(crate) fn new(steps: u64, stop: StopRequests) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
+    /// For a run, before its first training begins.
+    pub(crate) fn new(stop: StopRequests) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {wide_msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.set_message("reading the first batch");
+        bar.set_message("making ready");
         if !bar.is_hidden() {
             bar.enable_steady_tick(Duration::from_millis(250));
         }
-        Self { bar, steps, stop, numbers: Numbers::default(), last_line: Instant::now() }
+        let (numbers, last_line) = (Numbers::default(), Instant::now());
+        Self { bar, name: String::new(), steps: 0, stop, numbers, last_line, told: BTreeSet::new() }
     }
 
     /// Whether the training was stopped by a signal.
@@ -102,11 +108,28 @@ impl TrainingProgress {
     }
 
     fn line(&self) -> String {
-        format!("step {} of {}: {}", self.numbers.step, self.steps, self.numbers.shown(self.steps))
+        format!("{}: step {} of {}: {}", self.name, self.numbers.step, self.steps, self.numbers.shown(self.steps))
     }
 }
 
 impl TrainingObserver for TrainingProgress {
+    fn begins(&mut self, name: &str, steps: u64) {
+        name.clone_into(&mut self.name);
+        self.steps = steps;
+        self.numbers = Numbers::default();
+        self.bar.reset();
+        self.bar.set_length(steps);
+        self.bar.set_message(format!("{name}: reading the first batch"));
+    }
+
+    fn tracks_skipped(&mut self, tracks: &[SkippedTrack]) {
+        let new = tracks.iter().filter(|track| self.told.insert(track.track));
+        let lines: Vec<String> = new.map(|track| format!("{}: {}", track.name, track.reason)).collect();
+        if !lines.is_empty() {
+            self.bar.suspend(|| note_some("tracks that are not learned from", lines));
+        }
+    }
+
     fn resumed(&mut self, step: u64, skipped: &[SkippedCheckpoint]) {
         self.bar.suspend(|| {
             for checkpoint in skipped {
@@ -127,7 +150,7 @@ impl TrainingObserver for TrainingProgress {
             self.bar.suspend(|| note(&message));
         }
         if !self.bar.is_hidden() {
-            self.bar.set_message(self.numbers.shown(self.steps));
+            self.bar.set_message(format!("{}: {}", self.name, self.numbers.shown(self.steps)));
         } else if self.last_line.elapsed() >= BETWEEN_LINES {
             note(&self.line());
             self.last_line = Instant::now();
@@ -232,12 +255,13 @@ mod tests {
     #[test]
     fn an_observer_stops_when_it_was_asked() {
         let stop = StopRequests::default();
-        let mut progress = TrainingProgress::new(10, stop.clone());
+        let mut progress = TrainingProgress::new(stop.clone());
+        progress.begins("muq", 10);
         progress.resumed(3, &[SkippedCheckpoint { path: "step-4".into(), reason: "cut short".into() }]);
         progress.stepped(&line(4, 1.0));
         progress.stepped(&line(5, f64::NAN));
         assert!(!progress.wants_to_stop() && !progress.was_stopped());
-        assert!(progress.line().starts_with("step 5 of 10: loss 1.0000, "), "{}", progress.line());
+        assert!(progress.line().starts_with("muq: step 5 of 10: loss 1.0000, "), "{}", progress.line());
         stop.is_requested.store(true, Ordering::SeqCst);
         assert!(progress.wants_to_stop() && progress.was_stopped());
         progress.finish();
@@ -247,7 +271,7 @@ mod tests {
     #[test]
     #[ignore = "is run by another test"]
     fn a_program_that_is_stopped() {
-        let mut progress = TrainingProgress::new(1, StopRequests::catch().unwrap());
+        let mut progress = TrainingProgress::new(StopRequests::catch().unwrap());
         println!("ready");
         let start = Instant::now();
         while !progress.wants_to_stop() && start.elapsed() < Duration::from_secs(60) {

@@ -9,6 +9,7 @@ use burn::tensor::{Tensor, activation};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use solfa_eval::tag;
 
 /// How the layers of an encoder become one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -149,10 +150,8 @@ pub(crate) fn uniform(count: usize, bound: f32, random: &mut ChaCha8Rng) -> Vec<
 
 /// What logits say as probabilities.
 pub(crate) fn softmax(logits: &[f32]) -> Vec<f64> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - largest).exp()).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.into_iter().map(|power| power / sum).collect()
+    let logits: Vec<f64> = logits.iter().copied().map(f64::from).collect();
+    tag::softmax(&logits, 1.0)
 }
 
 #[cfg(test)]

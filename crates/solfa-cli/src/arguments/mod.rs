@@ -2,6 +2,7 @@
 
 mod data;
 mod layers;
+mod pretrain;
 mod probe;
 mod report;
 mod score;
@@ -26,6 +27,7 @@ pub(crate) use data::{
     DataArguments, DataCheckArguments, DataCommand, DataImportArguments, DataPackArguments, PackFormat,
 };
 pub(crate) use layers::LayersArguments;
+pub(crate) use pretrain::PretrainArguments;
 pub(crate) use probe::ProbeArguments;
 pub(crate) use report::ReportArguments;
 pub(crate) use score::{PairArguments, PredictionsArguments, ScoreArguments, ScoreInput};
@@ -52,6 +54,8 @@ pub(crate) enum Command {
     Tokens(TokensArguments),
     /// Data sets: import them from their own files, check them, pack them for training
     Data(DataArguments),
+    /// Train an encoder from raw audio, by any of the field's methods
+    Pretrain(PretrainArguments),
     /// Train heads on frozen features: every layer of an encoder, on any task
     Probe(ProbeArguments),
     /// Compare layers without labels, and look inside a track
@@ -87,6 +91,7 @@ impl Command {
             Self::Probe(arguments) => arguments.encoding.threads.threads,
             Self::Layers(arguments) => arguments.encoding.threads.threads,
             Self::Doctor(arguments) => arguments.threads.threads,
+            Self::Pretrain(arguments) => arguments.threads.threads,
             Self::Data(arguments) => match &arguments.command {
                 DataCommand::Pack(arguments) => arguments.threads.threads,
                 DataCommand::Import(_) | DataCommand::Check(_) | DataCommand::Sets(_) => None,

@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod embed;
 pub(crate) mod layers;
 pub(crate) mod models;
+pub(crate) mod pretrain;
 pub(crate) mod probe;
 pub(crate) mod report;
 pub(crate) mod score;

@@ -42,7 +42,6 @@ pub(crate) struct FoundTracks {
 }
 
 /// Tracks with their lengths.
-#[cfg_attr(not(test), expect(dead_code, reason = "`solfa pretrain` learns from it"))]
 pub(crate) struct TrainingData {
     /// The tracks and their lengths.
     pub(crate) collection: Collection,
@@ -54,7 +53,6 @@ pub(crate) struct TrainingData {
 ///
 /// # Errors
 /// A [`UsageError`] for settings of `synth:` that cannot be; an input that is not there; nothing that can be read.
-#[cfg_attr(not(test), expect(dead_code, reason = "`solfa pretrain` opens it"))]
 pub(crate) fn open(data: &str, sample_rate: u32, resampler: Resampler) -> anyhow::Result<TrainingData> {
     let FoundTracks { source, description, failed, .. } = find(data, sample_rate, resampler)?;
     let counter = Counter::new("tracks looked at");

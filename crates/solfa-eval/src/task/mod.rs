@@ -15,7 +15,7 @@ mod target;
 pub use evaluation::{Evaluation, ScoredTrack};
 pub use kind::{Metric, Scope, TaskKind};
 pub use prediction::{
-    Prediction, PredictionFile, PredictionHeader, PredictionRules, PredictionsError, TrackPrediction,
+    Prediction, PredictionFile, PredictionHeader, PredictionRules, PredictionsError, TrackPrediction, likeliest_class,
 };
 pub use registry::{ClassSource, TASKS, Task, tempo_bins};
 pub use target::{BeatTimes, NoteEvent, Target, TargetError};

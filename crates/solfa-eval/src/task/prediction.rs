@@ -51,6 +51,17 @@ impl Prediction {
     }
 }
 
+/// The class that scores are largest for: the first of equal ones.
+pub fn likeliest_class(scores: &[f64]) -> usize {
+    let mut best = 0;
+    for (class, score) in scores.iter().enumerate() {
+        if *score > scores[best] {
+            best = class;
+        }
+    }
+    best
+}
+
 /// Choices of a published protocol that change scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

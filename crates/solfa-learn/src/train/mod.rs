@@ -37,7 +37,7 @@ pub use error::RunError;
 pub use log::{Log, LogLine, StepSeconds, read_log};
 pub use random_state::{RandomState, RandomStateError};
 pub use run_config::{ConfigDifference, KEYS_THAT_MAY_CHANGE, config_differences, config_sha256};
-pub use run_folder::RunFolder;
+pub use run_folder::{RunFolder, RunRecord};
 pub use schedule::{Decay, LearningRateSchedule, Schedule, ScheduleError};
 pub use tensorboard::EventFile;
 pub use trainer::{Moment, Recipe, Trainer, TrainingConfig, TrainingError, TrainingObserver};

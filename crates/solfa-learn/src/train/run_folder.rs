@@ -1,7 +1,8 @@
 //! What a run leaves on the disk.
 //!
 //! ```text
-//! runs/NAME/config.toml                            everything that was asked for, defaults included
+//! runs/NAME/run.json                               what it learns from, by what version of what
+//!           config.toml                            everything that was asked for, defaults included
 //!           log.jsonl                              one line a step
 //!           events.out.tfevents.*                  the same for TensorBoard
 //!           checkpoints/step-0001000.safetensors   weights, moments, teacher
@@ -12,6 +13,7 @@
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::RunError;
@@ -20,6 +22,25 @@ use crate::checkpoint::{CheckpointError, StagedFile, is_partial, write_error};
 
 const CONFIG: &str = "config.toml";
 const CHECKPOINTS: &str = "checkpoints";
+const RECORD: &str = "run.json";
+
+/// What a run learns from, and what trains it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunRecord {
+    /// The program and its version.
+    pub program: String,
+    /// What the data is called: what a run that is resumed reads again.
+    pub data: String,
+    /// The hash of the tracks.
+    pub data_sha256: String,
+    /// Number of tracks.
+    pub num_tracks: usize,
+    /// Samples per second that they are read at.
+    pub sample_rate: u32,
+    /// How they are brought to it.
+    pub resampler: String,
+}
 
 /// The folder of one run.
 #[derive(Clone, Debug)]
@@ -42,16 +63,22 @@ impl RunFolder {
         Ok(folder)
     }
 
+    /// A run that is there, to be read.
+    ///
+    /// # Errors
+    /// A folder without a run.
+    pub fn open(path: &Path) -> Result<Self, RunError> {
+        let folder = Self { path: path.to_owned() };
+        if folder.config_path().exists() { Ok(folder) } else { Err(RunError::NoRun { path: path.to_owned() }) }
+    }
+
     /// Goes on with a run. What may change is taken from the new configuration, and written down.
     ///
     /// # Errors
     /// A folder without a run, a configuration that differs in a key that `may_change` does not name, files that cannot
     /// be read or written.
     pub fn resume(path: &Path, config: &Table, may_change: &[&str]) -> Result<Self, RunError> {
-        let folder = Self { path: path.to_owned() };
-        if !folder.config_path().exists() {
-            return Err(RunError::NoRun { path: path.to_owned() });
-        }
+        let folder = Self::open(path)?;
         let old = folder.read_config()?;
         let differences = config_differences(&old, config, may_change);
         if !differences.is_empty() {
@@ -87,6 +114,27 @@ impl RunFolder {
     /// The folder of batches that ended a run.
     pub fn diverged_path(&self) -> PathBuf {
         self.path.join("diverged")
+    }
+
+    /// Writes down what the run learns from, and what trains it.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write_record(&self, record: &RunRecord) -> Result<(), RunError> {
+        let path = self.path.join(RECORD);
+        let mut text = serde_json::to_vec_pretty(record).map_err(|error| write_error(&path, error.into()))?;
+        text.push(b'\n');
+        Ok(StagedFile::write(path, &text)?.commit()?)
+    }
+
+    /// What [`write_record`](Self::write_record) wrote.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is none of this.
+    pub fn read_record(&self) -> Result<RunRecord, RunError> {
+        let path = self.path.join(RECORD);
+        let text = fs::read(&path).map_err(|source| CheckpointError::Io { path: path.clone(), source })?;
+        serde_json::from_slice(&text).map_err(|error| RunError::Config { path, reason: error.to_string() })
     }
 
     /// The configuration of the run.

@@ -15,7 +15,7 @@ use crate::metrics::onset::{ONSET_WINDOW_SECONDS, onset_f_measure};
 use crate::metrics::retrieval::{Closeness, Rankings};
 use crate::metrics::segment::segment_scores;
 use crate::metrics::tempo::tempo_accuracy;
-use crate::task::{BeatTimes, Metric, NoteEvent, Prediction, PredictionRules, Target, TaskKind};
+use crate::task::{BeatTimes, Metric, NoteEvent, Prediction, PredictionRules, Target, TaskKind, likeliest_class};
 
 /// Seconds from one moment to the next at which melodies are compared.
 const MELODY_HOP_SECONDS: f64 = 0.01;
@@ -88,24 +88,13 @@ fn other_form(kind: TaskKind) -> MetricError {
     }
 }
 
-/// The number of the largest score: the first of equal ones.
-fn largest(scores: &[f64]) -> usize {
-    let mut best = 0;
-    for (index, score) in scores.iter().enumerate() {
-        if *score > scores[best] {
-            best = index;
-        }
-    }
-    best
-}
-
 /// Classes that are right and predicted.
 fn class_pairs(tracks: &[ScoredTrack], num_classes: usize) -> Result<(Vec<usize>, Vec<usize>), MetricError> {
     let pair = |track: &ScoredTrack| match (&track.target, &track.prediction) {
         (Target::Class(reference), Prediction::Scores(scores)) if scores.len() == num_classes => {
             match scores.iter().position(|score| !score.is_finite()) {
                 Some(index) => Err(MetricError::NotFinite { what: "scores", index, value: scores[index] }),
-                None => Ok((*reference, largest(scores))),
+                None => Ok((*reference, likeliest_class(scores))),
             }
         }
         (Target::Class(_), Prediction::Scores(scores)) => {

@@ -1,0 +1,92 @@
+//! `solfa pretrain`: an encoder from raw audio.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Serialize;
+use solfa_learn::recipe::{Ground, Plan, set};
+use solfa_learn::train::{KEYS_THAT_MAY_CHANGE, RunError, RunFolder, RunRecord, read_log};
+use toml::Table;
+
+use crate::arguments::PretrainArguments;
+use crate::terminal::{self, Outcome, UsageError};
+use crate::training_data::{self, TrainingData};
+use crate::training_progress::{StopRequests, TrainingProgress};
+
+/// What came of it, for machines.
+#[derive(Serialize)]
+struct Summary<'run> {
+    output: &'run Path,
+    recipe: String,
+    steps: u64,
+    loss: Option<f64>,
+    is_finished: bool,
+}
+
+pub(crate) fn run(arguments: &PretrainArguments) -> anyhow::Result<Outcome> {
+    let PretrainArguments { output, resume, device, resampler, .. } = arguments;
+    let mut table = configuration(arguments)?;
+    if let Some(steps) = arguments.steps {
+        set(&mut table, &format!("training.steps={steps}")).map_err(|error| UsageError(error.to_string()))?;
+    }
+    for change in &arguments.changes {
+        set(&mut table, change).map_err(|error| UsageError(format!("--set {change}: {error}")))?;
+    }
+    let plan = Plan::read(&table).map_err(|error| match &arguments.config {
+        Some(path) => UsageError(format!("{}: {error}", path.display())),
+        None => UsageError(error.to_string()),
+    })?;
+    let resolved = plan.resolved()?;
+    let record = if *resume { Some(RunFolder::open(output)?.read_record()?) } else { None };
+    if !resume && output.join("config.toml").exists() {
+        return Err(RunError::Exists { path: output.clone() }.into());
+    }
+    let device = device.open()?;
+    let data = arguments.data.clone().or_else(|| record.map(|record| record.data)).unwrap_or_default();
+    let TrainingData { collection, description } = training_data::open(&data, plan.sample_rate(), *resampler)?;
+    terminal::note(&format!("learning from {description}"));
+    let folder = if *resume {
+        RunFolder::resume(output, &resolved, &KEYS_THAT_MAY_CHANGE)?
+    } else {
+        RunFolder::create(output, &resolved)?
+    };
+    folder.write_record(&RunRecord {
+        program: format!("solfa {}", env!("CARGO_PKG_VERSION")),
+        data,
+        data_sha256: collection.data_sha256(),
+        num_tracks: collection.len(),
+        sample_rate: plan.sample_rate(),
+        resampler: resampler.to_string(),
+    })?;
+    let mut progress = TrainingProgress::new(StopRequests::catch()?);
+    let trained = plan.run(&Ground { folder: &folder, collection: &collection, device: &device }, &mut progress);
+    progress.finish();
+    let name = output.display();
+    trained.with_context(|| format!("{name}: the training ended (what was saved can be resumed with --resume)"))?;
+    let lines = read_log(&folder.log_path())?;
+    let (steps, loss) = lines.last().map_or((0, None), |line| (line.step, Some(line.loss)));
+    let recipe = resolved.get("recipe").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
+    if arguments.json {
+        let loss = loss.filter(|loss| loss.is_finite());
+        terminal::print_json(&Summary { output, recipe, steps, loss, is_finished: !progress.was_stopped() })?;
+        return Ok(Outcome::Done);
+    }
+    let how = if progress.was_stopped() { "stopped" } else { "done" };
+    let loss = loss.map_or(String::new(), |loss| format!(", loss {loss:.4}"));
+    terminal::print_line(&format!("{name}: {recipe}, {how} after {steps} steps{loss}"))?;
+    let next = if progress.was_stopped() {
+        format!("go on with `solfa pretrain --resume --output {name}`")
+    } else {
+        format!("use it: `solfa embed --model {name} AUDIO`; see its curves: `solfa report {name}`")
+    };
+    terminal::note(&next);
+    Ok(Outcome::Done)
+}
+
+/// The configuration that was asked for, or that of the run which goes on.
+fn configuration(arguments: &PretrainArguments) -> anyhow::Result<Table> {
+    let Some(path) = &arguments.config else { return Ok(RunFolder::open(&arguments.output)?.read_config()?) };
+    let text = fs_err::read_to_string(path)?;
+    let table = text.parse::<Table>();
+    Ok(table.map_err(|error| UsageError(format!("{}: expected a configuration in TOML: {error}", path.display())))?)
+}
