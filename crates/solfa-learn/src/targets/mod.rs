@@ -1,10 +1,20 @@
 //! What is predicted in pre-training: discrete tokens of the sound.
+//!
+//! | what | made of |
+//! |---|---|
+//! | [`ResidualVectorQuantizer`] | stacked mel frames or hidden states, by a quantiser that is trained; [`StaleCodes`] keeps its codes in use |
+//! | [`RandomProjectionQuantizer`] | stacked mel frames, by one that is not |
+//!
+//! This module must not know: files, data sets, losses, optimisers.
 
 mod mel_rvq;
 mod random_projection;
 mod stack;
 
-pub use mel_rvq::{Quantized, ResidualVectorQuantizer, ResidualVectorQuantizerConfig};
+pub use mel_rvq::{
+    CodeReplacement, Quantized, ResidualVectorQuantizer, ResidualVectorQuantizerConfig, StaleCodes, TrainedQuantized,
+    TrainedStage,
+};
 pub use random_projection::{RandomProjectionQuantizer, RandomProjectionQuantizerConfig};
 pub use stack::stack_frames;
 
