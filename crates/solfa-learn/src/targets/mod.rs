@@ -4,13 +4,16 @@
 //! |---|---|
 //! | [`ResidualVectorQuantizer`] | stacked mel frames or hidden states, by a quantiser that is trained; [`StaleCodes`] keeps its codes in use |
 //! | [`RandomProjectionQuantizer`] | stacked mel frames, by one that is not |
+//! | [`KMeans`] | rows, by centroids that are fitted to them |
 //!
 //! This module must not know: files, data sets, losses, optimisers.
 
+mod kmeans;
 mod mel_rvq;
 mod random_projection;
 mod stack;
 
+pub use kmeans::{KMeans, KMeansConfig, KMeansError};
 pub use mel_rvq::{
     CodeReplacement, Quantized, ResidualVectorQuantizer, ResidualVectorQuantizerConfig, StaleCodes, TrainedQuantized,
     TrainedStage,
