@@ -4,15 +4,17 @@
 //! |---|---|
 //! | [`ResidualVectorQuantizer`] | stacked mel frames or hidden states, by a quantiser that is trained; [`StaleCodes`] keeps its codes in use |
 //! | [`RandomProjectionQuantizer`] | stacked mel frames, by one that is not |
-//! | [`KMeans`] | rows, by centroids that are fitted to them |
+//! | [`KMeans`] | the rows of a [`KMeansFeature`], by centroids that are fitted to them |
 //!
 //! This module must not know: files, data sets, losses, optimisers.
 
+mod frame_features;
 mod kmeans;
 mod mel_rvq;
 mod random_projection;
 mod stack;
 
+pub use frame_features::{FrameFeature, FrameFeatureError, KMeansFeature, RowsOfToken, align_rows, rows_of_tokens};
 pub use kmeans::{KMeans, KMeansConfig, KMeansError};
 pub use mel_rvq::{
     CodeReplacement, Quantized, ResidualVectorQuantizer, ResidualVectorQuantizerConfig, StaleCodes, TrainedQuantized,
