@@ -9,6 +9,7 @@
 
 mod cqt_kernels;
 mod data2vec;
+mod described_tensors;
 mod error;
 mod hash;
 mod hubert;
@@ -36,6 +37,7 @@ mod vit1d;
 mod waveform_transformer;
 mod xlm_roberta;
 
+pub(crate) use described_tensors::{DescribedTensors, StoredType, described_header};
 pub use error::{CheckpointError, Mismatch};
 pub(crate) use hash::{sha256_of_files, to_hexadecimal};
 pub(crate) use mapped_file::MappedFile;

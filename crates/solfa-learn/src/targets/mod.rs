@@ -5,14 +5,16 @@
 //! | [`ResidualVectorQuantizer`] | stacked mel frames or hidden states, by a quantiser that is trained; [`StaleCodes`] keeps its codes in use |
 //! | [`RandomProjectionQuantizer`] | stacked mel frames, by one that is not |
 //! | [`KMeans`] | the rows of a [`KMeansFeature`], by centroids that are fitted to them |
+//! | [`stored`] | centroids, and labels that were computed once, in files |
 //!
-//! This module must not know: files, data sets, losses, optimisers.
+//! This module must not know: files (but for `stored`), data sets, losses, optimisers.
 
 mod frame_features;
 mod kmeans;
 mod mel_rvq;
 mod random_projection;
 mod stack;
+pub mod stored;
 
 pub use frame_features::{FrameFeature, FrameFeatureError, KMeansFeature, RowsOfToken, align_rows, rows_of_tokens};
 pub use kmeans::{KMeans, KMeansConfig, KMeansError};
