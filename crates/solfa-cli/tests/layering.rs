@@ -70,6 +70,7 @@ const WORKSPACE: [Layers; 8] = [
             "plan",
             "targets",
             "checkpoint",
+            "targets::stored",
             "embed",
             "views",
             "data",

@@ -8,7 +8,7 @@
 //! | [`ops`] | operations with gradients of their own, for training on the processor |
 //! | [`model`] | networks; each returns all of its layers |
 //! | [`plan`] | the same networks for inference on the processor, with packed weights |
-//! | [`targets`] | what is predicted: the tokens of Mel-RVQ and of the random-projection quantiser |
+//! | [`targets`] | what is predicted: the tokens of Mel-RVQ, of the random-projection quantiser and of k-means |
 //! | [`checkpoint`] | released models' files, read strictly: every tensor is used, or named in a table with its reason |
 //! | [`embed`] | a loaded model as an [`Encoder`](solfa_signal::encoder::Encoder) of sound or of text, and as a tokenizer |
 //! | [`views`] | what a network is shown of a track: crops, changes of the sound, masks; plain samples and flags |

@@ -9,6 +9,7 @@
 
 mod cqt_kernels;
 mod data2vec;
+mod described_tensors;
 mod encoder_config;
 mod error;
 mod hash;
@@ -39,6 +40,7 @@ mod vit1d;
 mod waveform_transformer;
 mod xlm_roberta;
 
+pub(crate) use described_tensors::{DescribedTensors, StoredType, described_header};
 pub use encoder_config::{
     EncoderConfig, MelConformerEncoderConfig, MelRvqEncoderConfig, ResnetEncoderConfig,
     WaveformTransformerEncoderConfig,

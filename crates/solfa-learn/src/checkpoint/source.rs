@@ -267,7 +267,7 @@ fn insert_once(
 
 /// Checks a safetensors file's length against its header: first its own length, in the first eight bytes, then the end
 /// of the last tensor.
-fn check_length(file: &[u8]) -> Result<(), String> {
+pub(super) fn check_length(file: &[u8]) -> Result<(), String> {
     let Some((declared, rest)) = file.split_first_chunk::<{ size_of::<u64>() }>() else {
         return Err(format!("expected a safetensors file of 8 bytes or more, found {} bytes", file.len()));
     };

@@ -24,7 +24,7 @@ impl WeightNormLinear {
     pub fn new(input_dim: usize, output_dim: usize, device: &Device) -> Self {
         let direction = Conv1dConfig::new(input_dim, output_dim, 1).with_bias(false).init(device).weight;
         // The gain starts as the direction's length, so that the layer starts as the plain one.
-        let gain = Param::from_tensor(row_lengths(direction.val()));
+        let gain = Param::from_tensor(row_lengths(direction.val()).detach());
         Self { gain, direction, bias: Param::from_tensor(Tensor::zeros([output_dim], device)) }
     }
 

@@ -5,6 +5,12 @@
 //! in angle, projects that code (at its own length) back, and subtracts the result. Factorised codes and cosine lookup
 //! are those of ViT-VQGAN (Yu et al. 2022, arXiv:2110.04627, sec. 3.2).
 
+mod stale_codes;
+mod training;
+
+pub use stale_codes::{CodeReplacement, StaleCodes};
+pub use training::{TrainedQuantized, TrainedStage};
+
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig};
 use burn::tensor::{Device, Int, Tensor};

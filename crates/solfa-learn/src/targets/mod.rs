@@ -1,11 +1,29 @@
 //! What is predicted in pre-training: discrete tokens of the sound.
+//!
+//! | what | made of |
+//! |---|---|
+//! | [`ResidualVectorQuantizer`] | stacked mel frames or hidden states, by a quantiser that is trained; [`StaleCodes`] keeps its codes in use |
+//! | [`RandomProjectionQuantizer`] | stacked mel frames, by one that is not |
+//! | [`MelTokenizer`] | either of the two |
+//! | [`KMeans`] | the rows of a [`KMeansFeature`], by centroids that are fitted to them |
+//! | [`stored`] | centroids, and labels that were computed once, in files |
+//!
+//! This module must not know: files (but for `stored`), data sets, losses, optimisers.
 
+mod frame_features;
+mod kmeans;
 mod mel_rvq;
 mod mel_tokenizer;
 mod random_projection;
 mod stack;
+pub mod stored;
 
-pub use mel_rvq::{Quantized, ResidualVectorQuantizer, ResidualVectorQuantizerConfig};
+pub use frame_features::{FrameFeature, FrameFeatureError, KMeansFeature, RowsOfToken, align_rows, rows_of_tokens};
+pub use kmeans::{KMeans, KMeansConfig, KMeansError};
+pub use mel_rvq::{
+    CodeReplacement, Quantized, ResidualVectorQuantizer, ResidualVectorQuantizerConfig, StaleCodes, TrainedQuantized,
+    TrainedStage,
+};
 pub use mel_tokenizer::{MelTokenizer, MelTokenizerConfig};
 pub use random_projection::{RandomProjectionQuantizer, RandomProjectionQuantizerConfig};
 pub use stack::stack_frames;

@@ -100,7 +100,7 @@ impl Encoder for Mfcc {
 }
 
 /// The first rows of the orthonormal DCT-II: `[num_rows, size]`.
-fn orthonormal_cosines(num_rows: usize, size: usize) -> Vec<f64> {
+pub(super) fn orthonormal_cosines(num_rows: usize, size: usize) -> Vec<f64> {
     let mut cosines = Vec::with_capacity(num_rows * size);
     for row in 0..num_rows {
         let scale = (if row == 0 { 1.0 } else { 2.0 } / size as f64).sqrt();

@@ -6,18 +6,24 @@
 //! | [`Stft`] | magnitude or power spectrum | `torch.stft`, torchaudio `Spectrogram` |
 //! | [`MelSpectrogram`] | spectrum in bands as wide as hearing's | torchaudio `MelSpectrogram` + `AmplitudeToDB` |
 //! | [`Mfcc`] | shape of the mel spectrum | torchaudio `MFCC` |
+//! | [`KaldiMfcc`] | the same as speech recognition has it | torchaudio `compliance.kaldi.mfcc` |
 //! | [`Cqt`] | one bin per fraction of a semitone | nnAudio `CQT` |
 //! | [`Chroma`] | energy of the twelve pitch classes | librosa `feature.chroma_cqt` |
 //!
-//! Frame `t` is centred on sample `t * hop_samples`, and a clip of `n` samples has `n / hop_samples + 1` frames. All
-//! transforms run in double precision: the result then differs from a single-precision reference by that reference's
-//! own rounding only. Every frame is computed on its own, so results do not depend on the number of threads.
+//! [`with_deltas`] puts slopes over time beside any of them.
+//!
+//! Frame `t` is centred on sample `t * hop_samples`, and a clip of `n` samples has `n / hop_samples + 1` frames; only
+//! [`KaldiMfcc`]'s frames begin there, and end before the clip does. All transforms run in double precision: the result
+//! then differs from a single-precision reference by that reference's own rounding only. Every frame is computed on its
+//! own, so results do not depend on the number of threads.
 //!
 //! This module must not know: files, windows of recordings, tensors.
 
 mod chroma;
 mod cqt;
+mod deltas;
 mod error;
+mod kaldi_mfcc;
 mod masking;
 mod mel;
 mod mfcc;
@@ -30,7 +36,9 @@ use serde::Serialize;
 
 pub use chroma::{Chroma, ChromaConfig};
 pub use cqt::{Cqt, CqtConfig};
+pub use deltas::with_deltas;
 pub use error::FeatureError;
+pub use kaldi_mfcc::{KaldiMfcc, KaldiMfccConfig};
 pub use masking::SpectralMask;
 pub use mel::{Compression, MelConfig, MelScale, MelSpectrogram};
 pub use mfcc::{Mfcc, MfccConfig};
