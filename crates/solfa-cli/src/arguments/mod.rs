@@ -1,6 +1,7 @@
 //! What can be typed, and its help.
 
 mod data;
+mod export;
 mod layers;
 mod probe;
 mod report;
@@ -23,6 +24,7 @@ use solfa_signal::windows::{Tail, WindowLength, WindowPlan};
 use crate::terminal::UsageError;
 
 pub(crate) use data::{DataArguments, DataCheckArguments, DataCommand, DataImportArguments};
+pub(crate) use export::ExportArguments;
 pub(crate) use layers::LayersArguments;
 pub(crate) use probe::ProbeArguments;
 pub(crate) use report::ReportArguments;
@@ -58,6 +60,8 @@ pub(crate) enum Command {
     Report(ReportArguments),
     /// Score an estimate against a reference, by mir_eval's scores
     Score(ScoreArguments),
+    /// Write a model in a published layout, for the programs of others
+    Export(ExportArguments),
     /// List the models that are known
     Models(JsonArguments),
     /// Show what this machine and this program can do
@@ -85,7 +89,12 @@ impl Command {
             Self::Probe(arguments) => arguments.encoding.threads.threads,
             Self::Layers(arguments) => arguments.encoding.threads.threads,
             Self::Doctor(arguments) => arguments.threads.threads,
-            Self::Data(_) | Self::Report(_) | Self::Score(_) | Self::Models(_) | Self::Completions { .. } => None,
+            Self::Data(_)
+            | Self::Report(_)
+            | Self::Score(_)
+            | Self::Export(_)
+            | Self::Models(_)
+            | Self::Completions { .. } => None,
             Self::Synth(arguments) => arguments.threads(),
         }
     }

@@ -3,8 +3,11 @@
 use solfa_signal::features::MelSpectrogram;
 
 use super::sizes::{LARGEST_DEPTH, LARGEST_WIDTH, check_odd_taps, check_positive, check_rotary_heads, check_size};
+use super::{KeyTable, NamedTensor, save};
 use crate::model::{ConformerConfig, MelConformer, MelConformerConfig};
-use crate::targets::{RandomProjectionQuantizer, ResidualVectorQuantizer};
+use crate::targets::{
+    RandomProjectionQuantizer, RandomProjectionQuantizerConfig, ResidualVectorQuantizer, ResidualVectorQuantizerConfig,
+};
 
 /// Far above any published codebook: a larger one in a file is damage.
 const LARGEST_CODEBOOK: usize = 1 << 17;
@@ -38,6 +41,30 @@ pub enum MelTokenizer {
     MelRvq(ResidualVectorQuantizer),
     /// MusicFM's.
     RandomProjection(RandomProjectionQuantizer),
+}
+
+/// The sizes of a [`MelTokenizer`].
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum TokenizerSizes {
+    MelRvq(ResidualVectorQuantizerConfig),
+    RandomProjection(RandomProjectionQuantizerConfig),
+}
+
+impl MelTokenizer {
+    pub(super) fn sizes(&self) -> TokenizerSizes {
+        match self {
+            Self::MelRvq(quantizer) => TokenizerSizes::MelRvq(quantizer.config()),
+            Self::RandomProjection(quantizer) => TokenizerSizes::RandomProjection(quantizer.config()),
+        }
+    }
+
+    /// Its tensors under the names of the table that its kind has in a layout.
+    pub(super) fn named_tensors(&self, mel_rvq: KeyTable, random_projection: KeyTable) -> Vec<NamedTensor<'static>> {
+        match self {
+            Self::MelRvq(quantizer) => save::named_tensors(quantizer, mel_rvq),
+            Self::RandomProjection(quantizer) => save::named_tensors(quantizer, random_projection),
+        }
+    }
 }
 
 /// Checks the sizes of a network by the names that both models' configurations have for them. `prefix` stands before the
