@@ -108,6 +108,11 @@ pub(crate) fn printable(text: &str) -> String {
     printable
 }
 
+/// A number of bytes, for people.
+pub(crate) fn size(num_bytes: u64) -> String {
+    HumanBytes(num_bytes).to_string()
+}
+
 /// A result for machines, on one line of standard output.
 pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();

@@ -82,6 +82,7 @@ const WORKSPACE: [Layers; 8] = [
         confined: &[
             ("pytorch_reader", "checkpoint"),
             ("safetensors", "checkpoint"),
+            ("zip", "checkpoint"),
             ("memmap2", "checkpoint"),
             ("tokenizers", "checkpoint"),
             ("prost", "train"),

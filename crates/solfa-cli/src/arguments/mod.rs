@@ -1,6 +1,7 @@
 //! What can be typed, and its help.
 
 mod data;
+mod export;
 mod layers;
 mod pretrain;
 mod probe;
@@ -26,6 +27,7 @@ use crate::terminal::UsageError;
 pub(crate) use data::{
     DataArguments, DataCheckArguments, DataCommand, DataImportArguments, DataPackArguments, PackFormat,
 };
+pub(crate) use export::ExportArguments;
 pub(crate) use layers::LayersArguments;
 pub(crate) use pretrain::PretrainArguments;
 pub(crate) use probe::ProbeArguments;
@@ -64,6 +66,8 @@ pub(crate) enum Command {
     Report(ReportArguments),
     /// Score an estimate against a reference, by mir_eval's scores
     Score(ScoreArguments),
+    /// Write a model in a published layout, for the programs of others
+    Export(ExportArguments),
     /// List the models that are known
     Models(JsonArguments),
     /// Show what this machine and this program can do
@@ -96,7 +100,7 @@ impl Command {
                 DataCommand::Pack(arguments) => arguments.threads.threads,
                 DataCommand::Import(_) | DataCommand::Check(_) | DataCommand::Sets(_) => None,
             },
-            Self::Report(_) | Self::Score(_) | Self::Models(_) | Self::Completions { .. } => None,
+            Self::Report(_) | Self::Score(_) | Self::Export(_) | Self::Models(_) | Self::Completions { .. } => None,
             Self::Synth(arguments) => arguments.threads(),
         }
     }

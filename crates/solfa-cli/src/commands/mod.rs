@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod data;
 pub(crate) mod doctor;
 pub(crate) mod embed;
+pub(crate) mod export;
 pub(crate) mod layers;
 pub(crate) mod models;
 pub(crate) mod pretrain;

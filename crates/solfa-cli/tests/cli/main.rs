@@ -8,6 +8,7 @@ mod data;
 mod data_sets;
 mod determinism;
 mod exit_codes;
+mod export;
 mod formats;
 mod golden;
 mod hostile;

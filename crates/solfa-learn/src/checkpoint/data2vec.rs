@@ -7,6 +7,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::json::read_object;
 use super::preprocessor::{self, Preprocessor};
@@ -36,6 +37,22 @@ impl Default for Data2VecFields {
 pub(super) fn read(path: &Path) -> Result<Settings, CheckpointError> {
     let shared: SharedFields = read_object(path, "a data2vec's configuration")?;
     let fields: Data2VecFields = read_object(path, "a data2vec's configuration")?;
+    let preprocessor = Preprocessor::find(super::folder_of(path))?;
+    resolve(&shared, &fields, preprocessor).map_err(|reason| CheckpointError::Config { path: path.to_owned(), reason })
+}
+
+/// What a reader makes of a configuration that is yet to be written, with the preprocessor's beside it.
+pub(super) fn of_json(config: &Value, preprocessor: Preprocessor) -> Result<Settings, String> {
+    let shared = SharedFields::deserialize(config).map_err(|fault| fault.to_string())?;
+    let fields = Data2VecFields::deserialize(config).map_err(|fault| fault.to_string())?;
+    resolve(&shared, &fields, Some(preprocessor))
+}
+
+fn resolve(
+    shared: &SharedFields,
+    fields: &Data2VecFields,
+    preprocessor: Option<Preprocessor>,
+) -> Result<Settings, String> {
     let network = shared.resolve(FamilyFields {
         frontend_norm: FrontendNorm::FramesOfEveryLayer,
         extra_dim: 0,
@@ -47,9 +64,8 @@ pub(super) fn read(path: &Path) -> Result<Settings, CheckpointError> {
         },
         norm_placement: NormPlacement::After,
         deep_norm: false,
-    });
-    let network = network.map_err(|reason| CheckpointError::Config { path: path.to_owned(), reason })?;
-    let (preprocessor, notes) = match Preprocessor::find(super::folder_of(path))? {
+    })?;
+    let (preprocessor, notes) = match preprocessor {
         Some(preprocessor) => (preprocessor, Vec::new()),
         None => {
             let note = format!(
@@ -71,7 +87,7 @@ pub(super) fn read(path: &Path) -> Result<Settings, CheckpointError> {
 }
 
 /// The names of the network's tensors.
-const SEGMENTS: &[(&str, &str)] = segments![("stacked_positions", "pos_conv_embed")];
+pub(super) const SEGMENTS: &[(&str, &str)] = segments![("stacked_positions", "pos_conv_embed")];
 
 const MASK: (&str, &str) = ("*masked_spec_embed", "stands for masked frames in training");
 const ADAPTER: (&str, &str) = ("adapter.*", "shortens the last hidden state for decoders, after all hidden states");

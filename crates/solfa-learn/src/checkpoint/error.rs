@@ -48,6 +48,30 @@ pub enum CheckpointError {
         /// What was expected and what was found.
         reason: String,
     },
+    /// A layout that cannot hold a model.
+    #[error("{model} cannot be written as {format}: {reason}; expected {fitting}")]
+    Format {
+        /// What the model is.
+        model: &'static str,
+        /// The layout's name.
+        format: &'static str,
+        /// What it has no place for.
+        reason: String,
+        /// The layouts that can hold the model.
+        fitting: String,
+    },
+    /// A folder in which other weights than those that are written would be found first.
+    #[error(
+        "{folder}: expected a folder without other weights than those that are replaced, found {found}: move them away, \
+         or give another folder",
+        folder = folder.display()
+    )]
+    OtherWeights {
+        /// The folder.
+        folder: PathBuf,
+        /// Names of weight files.
+        found: String,
+    },
     /// A pickle with something else in it than tensors and plain data. Nothing in a pickle is ever run.
     #[error(
         "{path}: refused: expected tensors and plain data, found {found} at `{place}` (nothing in the file was run)",

@@ -85,6 +85,13 @@ pub(super) fn read(path: &Path, dialect: ConfigDialect) -> Result<Settings, Chec
         .map_err(|reason| CheckpointError::Config { path: path.to_owned(), reason })
 }
 
+/// What a reader makes of a configuration that is yet to be written, with the preprocessor's beside it.
+pub(super) fn of_json(config: &Value, preprocessor: Preprocessor, dialect: ConfigDialect) -> Result<Settings, String> {
+    let shared = SharedFields::deserialize(config).map_err(|fault| fault.to_string())?;
+    let fields = HubertFields::deserialize(config).map_err(|fault| fault.to_string())?;
+    fields.resolve(&shared, Some(preprocessor), dialect)
+}
+
 impl HubertFields {
     fn resolve(
         &self,
@@ -198,7 +205,7 @@ impl HubertFields {
 }
 
 /// The names of the network's tensors, with weight norm in PyTorch's older spelling.
-const SEGMENTS: &[(&str, &str)] =
+pub(super) const SEGMENTS: &[(&str, &str)] =
     segments![("weight_normed_positions", "pos_conv_embed.conv"), ("gain", "weight_g"), ("direction", "weight_v")];
 
 /// The same with weight norm as a parametrisation, PyTorch's newer spelling.

@@ -3,8 +3,9 @@
 use solfa_signal::features::MelSpectrogram;
 
 use super::sizes::{LARGEST_DEPTH, LARGEST_WIDTH, check_odd_taps, check_positive, check_rotary_heads, check_size};
+use super::{KeyTable, NamedTensor, save};
 use crate::model::{ConformerConfig, MelConformer, MelConformerConfig};
-use crate::targets::MelTokenizer;
+use crate::targets::{MelTokenizer, RandomProjectionQuantizerConfig, ResidualVectorQuantizerConfig};
 
 /// Far above any published codebook: a larger one in a file is damage.
 const LARGEST_CODEBOOK: usize = 1 << 17;
@@ -30,6 +31,34 @@ pub struct MelConformerModel {
     pub tokenizer: Option<MelTokenizer>,
     /// SHA-256 of the weight files: for one file, the hash that the Hugging Face hub shows for it.
     pub weights_sha256: String,
+}
+
+/// The sizes of a [`MelTokenizer`].
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum TokenizerSizes {
+    MelRvq(ResidualVectorQuantizerConfig),
+    RandomProjection(RandomProjectionQuantizerConfig),
+}
+
+impl TokenizerSizes {
+    pub(super) fn of(tokenizer: &MelTokenizer) -> Self {
+        match tokenizer {
+            MelTokenizer::MelRvq(quantizer) => TokenizerSizes::MelRvq(quantizer.config()),
+            MelTokenizer::RandomProjection(quantizer) => TokenizerSizes::RandomProjection(quantizer.config()),
+        }
+    }
+}
+
+/// The tensors of a tokenizer under the names of the table that its kind has in a layout.
+pub(super) fn tokenizer_tensors(
+    tokenizer: &MelTokenizer,
+    mel_rvq: KeyTable,
+    random_projection: KeyTable,
+) -> Vec<NamedTensor<'static>> {
+    match tokenizer {
+        MelTokenizer::MelRvq(quantizer) => save::named_tensors(quantizer, mel_rvq),
+        MelTokenizer::RandomProjection(quantizer) => save::named_tensors(quantizer, random_projection),
+    }
 }
 
 /// Checks the sizes of a network by the names that both models' configurations have for them. `prefix` stands before the

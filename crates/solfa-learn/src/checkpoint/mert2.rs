@@ -9,6 +9,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use serde::Deserialize;
+use serde_json::Value;
 use solfa_signal::features::{MelConfig, MelSpectrogram};
 
 use super::json::read_object;
@@ -21,7 +22,7 @@ use super::{CheckpointError, KeyTable, TensorSource};
 use crate::model::{ConvNextSubsamplingConfig, Mert2, Mert2Config, RotaryPositions};
 
 /// What two halvings of the frame rate make of the spectrogram's hop.
-const SUBSAMPLING: usize = 4;
+pub(super) const SUBSAMPLING: usize = 4;
 /// The smallest deviation that a band is divided by.
 const SMALLEST_DEVIATION: f32 = 1e-5;
 /// Length of the clips of the 30s model, which a configuration without `context_seconds` is taken for.
@@ -52,9 +53,9 @@ pub struct Mert2Model {
 /// What `config.json` says, as far as it determines the model.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Mert2Settings {
-    network: Mert2Config,
-    mel: MelConfig,
-    context_seconds: f64,
+    pub(super) network: Mert2Config,
+    pub(super) mel: MelConfig,
+    pub(super) context_seconds: f64,
     has_context: bool,
 }
 
@@ -86,6 +87,11 @@ impl Mert2Settings {
     pub(super) fn read(path: &Path) -> Result<Self, CheckpointError> {
         Self::resolve(read_object(path, "MERT v2's configuration")?)
             .map_err(|reason| CheckpointError::Config { path: path.to_owned(), reason })
+    }
+
+    /// What a reader makes of a configuration that is yet to be written.
+    pub(super) fn of_json(config: Value) -> Result<Self, String> {
+        serde_json::from_value(config).map_err(|fault| fault.to_string()).and_then(Self::resolve)
     }
 
     fn resolve(file: ConfigFile) -> Result<Self, String> {
@@ -179,7 +185,7 @@ fn check_subsampling(file: &ConfigFile) -> Result<(), String> {
 }
 
 /// The names of the front end's tensors: numbers are places in sequences whose other members have no tensors.
-const FRONT_END: KeyTable = KeyTable {
+pub(super) const FRONT_END: KeyTable = KeyTable {
     prefix: "",
     segments: &[
         ("stages", "subsampling_module"),
@@ -199,7 +205,7 @@ const FRONT_END: KeyTable = KeyTable {
     unused: &[],
 };
 
-const LAYERS: KeyTable = KeyTable {
+pub(super) const LAYERS: KeyTable = KeyTable {
     prefix: "layers.",
     segments: &[
         ("feed_forward1_norm", "ffn1_layer_norm"),
@@ -227,12 +233,12 @@ const LAYERS: KeyTable = KeyTable {
     unused: &[],
 };
 
-const STORED_MEAN: &str = "feature_extractor.mel_mean";
-const STORED_DEVIATION: &str = "feature_extractor.mel_std";
-const STORED_WINDOW: &str = "feature_extractor.spectrogram.window";
-const STORED_FILTERS: &str = "feature_extractor.mel_scale.fb";
+pub(super) const STORED_MEAN: &str = "feature_extractor.mel_mean";
+pub(super) const STORED_DEVIATION: &str = "feature_extractor.mel_std";
+pub(super) const STORED_WINDOW: &str = "feature_extractor.spectrogram.window";
+pub(super) const STORED_FILTERS: &str = "feature_extractor.mel_scale.fb";
 /// How the rotary frequencies end that a file may store, once or in every layer; the released files are not known to.
-const STORED_FREQUENCIES: &str = ".inv_freq";
+pub(super) const STORED_FREQUENCIES: &str = ".inv_freq";
 
 /// Builds the model from its tensors.
 pub(super) fn load(

@@ -1,4 +1,4 @@
-//! Released models' files, read strictly, and the project's own, which are written too.
+//! Released models' files, read strictly and written in the same layouts, and the project's own.
 //!
 //! A checkpoint is opened by [`Checkpoint::open`], which finds out what it is from its files, reads its sizes, and maps
 //! its weights into memory. Every tensor of it must be used by the model or stand in the model's table of tensors known
@@ -12,6 +12,7 @@ mod data2vec;
 mod described_tensors;
 mod encoder_config;
 mod error;
+mod export;
 mod hash;
 mod hubert;
 mod json;
@@ -26,6 +27,7 @@ mod muq;
 mod musicfm;
 mod pickle;
 mod preprocessor;
+mod pytorch_file;
 mod run;
 mod save;
 mod sizes;
@@ -46,6 +48,7 @@ pub use encoder_config::{
     WaveformTransformerEncoderConfig,
 };
 pub use error::{CheckpointError, Mismatch};
+pub use export::{ExportFormat, checkpoint_files_in};
 pub(crate) use hash::{sha256_of_files, to_hexadecimal};
 pub(crate) use mapped_file::MappedFile;
 pub use mel_conformer::MelConformerModel;
@@ -55,7 +58,7 @@ pub(crate) use module_tensors::settle_running_statistics;
 pub use module_tensors::{module_tensors, restore_module};
 pub use mulan::{MulanAudio, MulanModel, MulanText};
 pub(crate) use multi_view::CLIP_SAMPLES as MULTI_VIEW_CLIP_SAMPLES;
-pub use multi_view::MultiViewModel;
+pub use multi_view::{MultiViewMethod, MultiViewModel};
 pub use source::TensorSource;
 pub(crate) use staged_file::{StagedFile, is_partial, write_error};
 pub use strict::KeyTable;

@@ -4,6 +4,8 @@
 //! `deezer/multi-view-ssl-benchmark`. Meseguer-Brocal et al. 2024, arXiv:2404.09177. There is no configuration: sizes are
 //! those of the tensors, and what no tensor shows is the paper's.
 
+use std::path::Path;
+
 use burn::tensor::Device;
 use solfa_signal::features::{MelConfig, MelSpectrogram};
 
@@ -27,8 +29,58 @@ pub struct MultiViewModel {
     pub network: ModifiedResNet,
     /// The network's sizes.
     pub config: ModifiedResNetConfig,
+    /// What it was trained by: of a file without one of the five names, one of the methods whose files look like it.
+    pub method: MultiViewMethod,
     /// SHA-256 of the weight file.
     pub weights_sha256: String,
+}
+
+/// The five methods of the study, each with a file of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MultiViewMethod {
+    /// NT-Xent: `contrastive.pt`.
+    Contrastive,
+    /// Barlow Twins: `barlow_twins.pt`.
+    BarlowTwins,
+    /// VICReg: `feature_stats.pt`.
+    FeatureStatistics,
+    /// BYOL: `byol.pt`.
+    Byol,
+    /// Clustering: `clustering.pt`.
+    Clustering,
+}
+
+impl MultiViewMethod {
+    const ALL: [Self; 5] =
+        [Self::Contrastive, Self::BarlowTwins, Self::FeatureStatistics, Self::Byol, Self::Clustering];
+
+    /// The name of its file, without `.pt`.
+    pub fn file_stem(self) -> &'static str {
+        match self {
+            Self::Contrastive => "contrastive",
+            Self::BarlowTwins => "barlow_twins",
+            Self::FeatureStatistics => "feature_stats",
+            Self::Byol => "byol",
+            Self::Clustering => "clustering",
+        }
+    }
+
+    /// Where the encoder stands in its file.
+    pub(super) fn layout(self) -> &'static Layout {
+        match self {
+            Self::Contrastive | Self::BarlowTwins | Self::FeatureStatistics => &LAYOUTS[0],
+            Self::Byol | Self::Clustering => &LAYOUTS[1],
+        }
+    }
+
+    /// The method that a file is called after, if its tensors are those of one like it.
+    fn of_file(path: &Path, layout: &Layout) -> Self {
+        let stem = path.file_stem().unwrap_or_default();
+        let has_layout = |method: &Self| std::ptr::eq(method.layout(), layout);
+        let mut likely = Self::ALL.into_iter().filter(has_layout);
+        let first = likely.clone().next().unwrap_or(Self::Contrastive);
+        likely.find(|method| stem == method.file_stem()).unwrap_or(first)
+    }
 }
 
 /// What the names and shapes of the tensors say.
@@ -40,10 +92,10 @@ pub(super) struct MultiViewConfig {
 
 /// Where the encoder stands among a method's networks.
 #[derive(Debug)]
-struct Layout {
-    network: KeyTable,
-    window: &'static str,
-    filters: &'static str,
+pub(super) struct Layout {
+    pub(super) network: KeyTable,
+    pub(super) window: &'static str,
+    pub(super) filters: &'static str,
 }
 
 /// The tensors of a file under `model`.
@@ -183,5 +235,6 @@ pub(super) fn load(
     let mel = StoredMel::take(&mut loader, MelConfig::multi_view(), layout.window, layout.filters);
     loader.finish()?;
     let mel = mel.spectrogram(source)?;
-    Ok(MultiViewModel { mel, network, config: sizes.clone(), weights_sha256: source.sha256()? })
+    let method = MultiViewMethod::of_file(&source.files()[0], layout);
+    Ok(MultiViewModel { mel, network, config: sizes.clone(), method, weights_sha256: source.sha256()? })
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use solfa_signal::features::{MelConfig, MelSpectrogram};
 
 use super::json::{self, read_object};
-use super::mel_conformer::check_network;
+use super::mel_conformer::{TokenizerSizes, check_network};
 use super::sizes::check_size;
 use super::strict::StrictLoader;
 use super::{CheckpointError, KeyTable, MelConformerModel, TensorSource};
@@ -21,9 +21,9 @@ use crate::targets::{
 };
 
 /// Mel bands; fixed by the package (`n_mels` is not passed to its spectrogram).
-const NUM_MELS: usize = 128;
+pub(super) const NUM_MELS: usize = 128;
 /// Mel frames per second: 24,000 / 240.
-const MEL_FRAMES_PER_SECOND: usize = 100;
+pub(super) const MEL_FRAMES_PER_SECOND: usize = 100;
 /// Codes of a Mel-RVQ stage; fixed by the package.
 const RVQ_CODES: usize = 1024;
 /// Width of a Mel-RVQ code; fixed by the package.
@@ -152,6 +152,27 @@ impl MuqConfig {
             .map_err(|reason| CheckpointError::Config { path: path.to_owned(), reason })
     }
 
+    /// What a reader makes of a configuration that is yet to be written.
+    pub(super) fn of_json(config: Value) -> Result<Self, String> {
+        serde_json::from_value(config).map_err(|fault| fault.to_string()).and_then(Self::resolve)
+    }
+
+    /// The sizes of the quantiser.
+    pub(super) fn tokenizer(&self) -> TokenizerSizes {
+        let input_dim = NUM_MELS * self.fold;
+        match self.target {
+            MuqTarget::MelRvq { num_codebooks } => TokenizerSizes::MelRvq(ResidualVectorQuantizerConfig {
+                input_dim,
+                num_codebooks,
+                num_codes: RVQ_CODES,
+                code_dim: RVQ_CODE_DIM,
+            }),
+            MuqTarget::RandomProjection { num_codes, code_dim } => {
+                TokenizerSizes::RandomProjection(RandomProjectionQuantizerConfig { input_dim, num_codes, code_dim })
+            }
+        }
+    }
+
     fn resolve(file: ConfigFile) -> Result<Self, String> {
         let expect = |holds: bool, name: &str, expected: &str, found: &dyn std::fmt::Debug| {
             if holds { Ok(()) } else { Err(format!("{name}: expected {expected}, found {found:?}")) }
@@ -262,7 +283,7 @@ pub(super) const NETWORK: KeyTable = KeyTable {
 };
 
 /// The names of Mel-RVQ's tensors, with weight norm in PyTorch's older spelling.
-const MEL_RVQ: KeyTable = KeyTable {
+pub(super) const MEL_RVQ: KeyTable = KeyTable {
     prefix: "model.rvq.",
     segments: &[
         ("stages", "quantizers"),
@@ -286,7 +307,7 @@ const MEL_RVQ_PARAMETRIZED: KeyTable = KeyTable {
     ..MEL_RVQ
 };
 
-const RANDOM_PROJECTION: KeyTable =
+pub(super) const RANDOM_PROJECTION: KeyTable =
     KeyTable { prefix: "model.quantizer_melspec_2048.", segments: &[("projection", "random_projection")], unused: &[] };
 
 /// Builds the model from its tensors.
@@ -297,27 +318,17 @@ pub(super) fn load(
 ) -> Result<MelConformerModel, CheckpointError> {
     let mut loader = StrictLoader::new(source);
     let network = loader.fill(MelConformer::new(&config.network, device), NETWORK);
-    let input_dim = NUM_MELS * config.fold;
-    let tokenizer = match config.target {
-        MuqTarget::MelRvq { num_codebooks } => {
+    let tokenizer = match config.tokenizer() {
+        TokenizerSizes::MelRvq(sizes) => {
             let is_parametrized = source.shapes().any(|(name, _)| {
                 name.starts_with(MEL_RVQ.prefix) && name.ends_with("parametrizations.weight.original0")
             });
             let table = if is_parametrized { MEL_RVQ_PARAMETRIZED } else { MEL_RVQ };
-            let config = ResidualVectorQuantizerConfig {
-                input_dim,
-                num_codebooks,
-                num_codes: RVQ_CODES,
-                code_dim: RVQ_CODE_DIM,
-            };
-            MelTokenizer::MelRvq(loader.fill(ResidualVectorQuantizer::new(&config, device), table))
+            MelTokenizer::MelRvq(loader.fill(ResidualVectorQuantizer::new(&sizes, device), table))
         }
-        MuqTarget::RandomProjection { num_codes, code_dim } => {
-            let config = RandomProjectionQuantizerConfig { input_dim, num_codes, code_dim };
-            MelTokenizer::RandomProjection(
-                loader.fill(RandomProjectionQuantizer::new(&config, device), RANDOM_PROJECTION),
-            )
-        }
+        TokenizerSizes::RandomProjection(sizes) => MelTokenizer::RandomProjection(
+            loader.fill(RandomProjectionQuantizer::new(&sizes, device), RANDOM_PROJECTION),
+        ),
     };
     loader.finish()?;
     let mel = MelSpectrogram::new(MelConfig::muq())

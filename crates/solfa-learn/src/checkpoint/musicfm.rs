@@ -28,7 +28,7 @@ pub(super) const PREFIX: &str = "model.";
 /// Mel bands of the release.
 const NUM_MELS: usize = 128;
 /// Mel frames to one token.
-const FOLD: usize = 4;
+pub(super) const FOLD: usize = 4;
 /// Width of a code.
 const CODE_DIM: usize = 16;
 
@@ -71,34 +71,51 @@ impl Default for ConfigFile {
     }
 }
 
+impl ConfigFile {
+    fn network(&self) -> Result<MelConformerConfig, String> {
+        let conformer = ConformerConfig {
+            hidden_size: self.encoder_dim,
+            num_layers: self.encoder_depth,
+            num_heads: self.num_attention_heads,
+            intermediate_size: self.intermediate_size,
+            depthwise_kernel: self.conv_depthwise_kernel_size,
+            layer_norm_epsilon: 1e-5,
+            rotary_base: 10_000.0,
+        };
+        let network = MelConformerConfig {
+            num_mels: NUM_MELS,
+            conv_channels: self.conv_dim,
+            time_strides: [2, 2],
+            conformer,
+            num_logits: self.codebook_size,
+        };
+        check_network(&network, "").map(|()| network)
+    }
+}
+
+/// What a reader makes of a configuration that is yet to be written.
+pub(super) fn network_of_json(config: Value) -> Result<MelConformerConfig, String> {
+    let file: ConfigFile = serde_json::from_value(config).map_err(|fault| fault.to_string())?;
+    file.network()
+}
+
+/// The sizes of the quantiser that goes with a network.
+pub(super) fn quantizer_of(network: &MelConformerConfig) -> RandomProjectionQuantizerConfig {
+    RandomProjectionQuantizerConfig { input_dim: NUM_MELS * FOLD, num_codes: network.num_logits, code_dim: CODE_DIM }
+}
+
 impl MusicFmConfig {
     /// Reads what lies beside a `.pt` file.
     pub(super) fn find(weights: &Path) -> Result<Self, CheckpointError> {
         let config_path = weights.with_file_name("config.json");
         let file: ConfigFile =
             if config_path.is_file() { read_object(&config_path, "MusicFM's sizes")? } else { ConfigFile::default() };
-        let conformer = ConformerConfig {
-            hidden_size: file.encoder_dim,
-            num_layers: file.encoder_depth,
-            num_heads: file.num_attention_heads,
-            intermediate_size: file.intermediate_size,
-            depthwise_kernel: file.conv_depthwise_kernel_size,
-            layer_norm_epsilon: 1e-5,
-            rotary_base: 10_000.0,
-        };
+        let network = file.network().map_err(|reason| CheckpointError::Config { path: config_path, reason })?;
         let statistics_path = find_statistics(weights)?;
         let statistics: serde_json::Map<String, Value> =
             read_object(&statistics_path, "statistics of mel spectrograms")?;
         let (mel_mean, mel_deviation) = mel_statistics(&statistics, "")
             .map_err(|reason| CheckpointError::Config { path: statistics_path, reason })?;
-        let network = MelConformerConfig {
-            num_mels: NUM_MELS,
-            conv_channels: file.conv_dim,
-            time_strides: [2, 2],
-            conformer,
-            num_logits: file.codebook_size,
-        };
-        check_network(&network, "").map_err(|reason| CheckpointError::Config { path: config_path, reason })?;
         Ok(Self { network, mel_mean, mel_deviation })
     }
 }
@@ -138,15 +155,15 @@ fn find_statistics(weights: &Path) -> Result<PathBuf, CheckpointError> {
 /// The data that the two releases were trained on, as they are called in names of files.
 const RELEASES: [&str; 2] = ["msd", "fma"];
 
-const RANDOM_PROJECTION: KeyTable = KeyTable {
+pub(super) const RANDOM_PROJECTION: KeyTable = KeyTable {
     prefix: "model.quantizer_melspec_2048_0.",
     segments: &[("projection", "random_projection")],
     unused: &[],
 };
 
 /// The names of the spectrogram's window and filter bank.
-const STORED_WINDOW: &str = "model.preprocessor_melspec_2048.mel_stft.spectrogram.window";
-const STORED_FILTERS: &str = "model.preprocessor_melspec_2048.mel_stft.mel_scale.fb";
+pub(super) const STORED_WINDOW: &str = "model.preprocessor_melspec_2048.mel_stft.spectrogram.window";
+pub(super) const STORED_FILTERS: &str = "model.preprocessor_melspec_2048.mel_stft.mel_scale.fb";
 
 /// Builds the model from its tensors.
 pub(super) fn load(
@@ -156,11 +173,7 @@ pub(super) fn load(
 ) -> Result<MelConformerModel, CheckpointError> {
     let mut loader = StrictLoader::new(source);
     let network = loader.fill(MelConformer::new(&config.network, device), NETWORK);
-    let quantizer = RandomProjectionQuantizerConfig {
-        input_dim: NUM_MELS * FOLD,
-        num_codes: config.network.num_logits,
-        code_dim: CODE_DIM,
-    };
+    let quantizer = quantizer_of(&config.network);
     let tokenizer = loader.fill(RandomProjectionQuantizer::new(&quantizer, device), RANDOM_PROJECTION);
     let mel = StoredMel::take(&mut loader, MelConfig::muq(), STORED_WINDOW, STORED_FILTERS);
     loader.finish()?;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::sizes::check_sample_rate;
 use super::{CheckpointError, json};
@@ -38,6 +39,19 @@ impl Default for PreprocessorFields {
 }
 
 impl Preprocessor {
+    /// The file, as the library writes it. `has_mask` says whether frames of padding are masked.
+    pub(super) fn to_json(self, has_mask: bool) -> Value {
+        json!({
+            "feature_extractor_type": KIND,
+            "feature_size": 1,
+            "sampling_rate": self.sample_rate,
+            "do_normalize": self.is_normalized,
+            "padding_side": "right",
+            "padding_value": 0.0,
+            "return_attention_mask": has_mask,
+        })
+    }
+
     /// Reads the file in `folder`; none where there is no such file.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use solfa_signal::features::MelSpectrogram;
 
 use super::{
-    CheckpointError, EncoderConfig, LoadedModel, MelConformerModel, MelRvqModel, MultiViewModel, TensorSource,
-    Vit1dModel, WaveformTransformerModel, folder_of, restore_module,
+    CheckpointError, EncoderConfig, LoadedModel, MelConformerModel, MelRvqModel, MultiViewMethod, MultiViewModel,
+    TensorSource, Vit1dModel, WaveformTransformerModel, folder_of, restore_module,
 };
 use crate::model::{MelConformer, ModifiedResNet, PositionalConvolutionConfig, Vit1d, WaveformTransformer};
 use crate::targets::{MelTokenizer, MelTokenizerConfig, ResidualVectorQuantizer};
@@ -23,6 +23,7 @@ const CHECKPOINTS: &str = "checkpoints";
 /// What a run's configuration says of its encoder.
 #[derive(Debug)]
 pub(super) struct RunModel {
+    recipe: String,
     encoder: EncoderConfig,
     tokenizer: Option<MelTokenizerConfig>,
 }
@@ -30,6 +31,7 @@ pub(super) struct RunModel {
 /// The parts of a run's `config.toml` that an encoder is made by.
 #[derive(Deserialize)]
 struct RunFile {
+    recipe: String,
     encoder: EncoderConfig,
     #[serde(default)]
     method: Method,
@@ -82,13 +84,24 @@ impl RunModel {
         let path = folder.join(CONFIG);
         let text = fs::read_to_string(&path).map_err(|source| CheckpointError::Io { path: path.clone(), source })?;
         let config_error = |reason: String| CheckpointError::Config { path: path.clone(), reason };
-        let RunFile { encoder, method } = toml::from_str(&text)
+        let RunFile { recipe, encoder, method } = toml::from_str(&text)
             .map_err(|error| config_error(format!("expected the configuration of a run: {}", error.message())))?;
         encoder.check().map_err(config_error)?;
         if let Some(tokenizer) = &method.tokenizer {
             tokenizer.check().map_err(|reason| config_error(format!("method.tokenizer.{reason}")))?;
         }
-        Ok(Self { encoder, tokenizer: method.tokenizer })
+        Ok(Self { recipe, encoder, tokenizer: method.tokenizer })
+    }
+}
+
+/// Which of the five files of the multi-view study is the one of a recipe.
+fn method_of(recipe: &str) -> MultiViewMethod {
+    match recipe {
+        "resnet-barlow" => MultiViewMethod::BarlowTwins,
+        "resnet-vicreg" => MultiViewMethod::FeatureStatistics,
+        "resnet-byol" => MultiViewMethod::Byol,
+        "resnet-clustering" => MultiViewMethod::Clustering,
+        _ => MultiViewMethod::Contrastive,
     }
 }
 
@@ -151,6 +164,7 @@ pub(super) fn load(run: &RunModel, source: &TensorSource, device: &Device) -> Re
                 mel: spectrogram(&solfa_signal::features::MelConfig::multi_view())?,
                 network: restore_module(network, "network.backbone.Resnet", source)?,
                 config: config.network,
+                method: method_of(&run.recipe),
                 weights_sha256,
             }))
         }

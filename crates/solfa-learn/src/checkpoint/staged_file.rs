@@ -42,6 +42,11 @@ impl StagedFile {
         }
     }
 
+    /// The name that the file gets.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Removes the file that has the name now, if there is one.
     pub(crate) fn remove_target(&self) -> Result<(), CheckpointError> {
         match fs::remove_file(&self.path) {

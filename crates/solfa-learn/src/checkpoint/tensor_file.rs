@@ -52,7 +52,8 @@ impl TensorValues<'_> {
         }
     }
 
-    fn write(&self, writer: &mut impl Write) -> io::Result<()> {
+    /// The values' bytes, the lowest first.
+    pub(super) fn write(&self, writer: &mut impl Write) -> io::Result<()> {
         match self {
             Self::Floats(values) => write_values(writer, values, f32::to_le_bytes),
             Self::Integers(values) => write_values(writer, values, i64::to_le_bytes),

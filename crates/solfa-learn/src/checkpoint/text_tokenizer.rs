@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer;
 
-use super::xlm_roberta::XlmRobertaFile;
+use super::xlm_roberta::{SpecialTokens, XlmRobertaFile};
 use super::{CheckpointError, folder_of, hash, source};
 
 /// The names that XLM-RoBERTa's tokenizer has for the tokens that stand for no text.
@@ -22,7 +23,7 @@ pub struct TextTokenizer {
     path: PathBuf,
     vocabulary_size: usize,
     maximum_tokens: usize,
-    padding_token: u32,
+    special_tokens: SpecialTokens,
     sha256: String,
 }
 
@@ -75,11 +76,10 @@ impl TextTokenizer {
                 return Err(does_not_fit(format!("expected `{token}` to be {name} {expected}, found {found}")));
             }
         }
-        let padding_token = special_tokens.padding as u32;
         let maximum_tokens = model.network.maximum_tokens();
         let sha256 = hash::sha256_of_files(&[path.to_owned()])?;
         let tokenizer =
-            Self { tokenizer, path: path.to_owned(), vocabulary_size, maximum_tokens, padding_token, sha256 };
+            Self { tokenizer, path: path.to_owned(), vocabulary_size, maximum_tokens, special_tokens, sha256 };
         let found = tokenizer.all_tokens("a").map_err(does_not_fit)?;
         let ends = [special_tokens.start as u32, special_tokens.end as u32];
         match found.as_slice() {
@@ -113,7 +113,27 @@ impl TextTokenizer {
 
     /// The number of the token that fills a text up to another one's length.
     pub fn padding_token(&self) -> u32 {
-        self.padding_token
+        self.special_tokens.padding as u32
+    }
+
+    /// The numbers of the tokens that stand for no text.
+    pub(super) fn special_tokens(&self) -> SpecialTokens {
+        self.special_tokens
+    }
+
+    /// The file that it was read from.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Checks that the file still has the bytes that it was read from.
+    pub(super) fn check_unchanged(&self, bytes: &[u8]) -> Result<(), CheckpointError> {
+        if hash::to_hexadecimal(&Sha256::digest(bytes)) == self.sha256 {
+            return Ok(());
+        }
+        let reason =
+            "expected the tokenizer that the model was loaded with, found a file that was changed since".into();
+        Err(CheckpointError::Config { path: self.path.clone(), reason })
     }
 
     /// SHA-256 of the file, in hexadecimal.

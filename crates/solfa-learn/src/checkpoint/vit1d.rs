@@ -3,16 +3,17 @@
 //! The configuration has every size and the statistics of the training data. The weights are 32-bit floats under the
 //! names of the modules; those of linear layers are `[output, input]`, as PyTorch has them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use solfa_signal::encoder::Encoder;
 use solfa_signal::features::{MelConfig, MelSpectrogram};
 
+use super::save::{CheckpointFolder, named_tensors};
 use super::sizes::{LARGEST_DEPTH, LARGEST_WIDTH, check_heads, check_positive, check_rotary_heads, check_size};
 use super::strict::StrictLoader;
-use super::{CheckpointError, KeyTable, TensorSource, json, save};
+use super::{CheckpointError, KeyTable, TensorSource, json};
 use crate::model::{Vit1d, Vit1dConfig, Vit1dPositions};
 
 /// `model_type` in the configuration.
@@ -134,13 +135,23 @@ const NETWORK: KeyTable = KeyTable {
 /// # Errors
 /// A configuration that would not be read again, or a file that cannot be written.
 pub fn save_vit1d(folder: &Path, config: &Vit1dEncoderConfig, network: &Vit1d) -> Result<(), CheckpointError> {
+    write(folder, config, network).map(|_| ())
+}
+
+/// The same, telling the names of the files.
+pub(super) fn write(
+    folder: &Path,
+    config: &Vit1dEncoderConfig,
+    network: &Vit1d,
+) -> Result<Vec<PathBuf>, CheckpointError> {
     let config_error = |reason| CheckpointError::Config { path: folder.join("config.json"), reason };
     config.check().map_err(config_error)?;
     let Vit1dEncoderConfig { mel, mel_mean, mel_deviation, network: sizes } = config.clone();
     let file = ConfigFile { model_type: MODEL_TYPE.into(), mel, mel_mean, mel_deviation, network: sizes };
-    let mut text = serde_json::to_vec_pretty(&file).map_err(|error| config_error(error.to_string()))?;
-    text.push(b'\n');
-    save::save(folder, &text, network, NETWORK)
+    let mut files = CheckpointFolder::begin(folder)?;
+    files.safetensors("model.safetensors", named_tensors(network, NETWORK))?;
+    files.json("config.json", &file)?;
+    files.commit()
 }
 
 /// Builds the model from its tensors.

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::json::read_object;
 use super::sizes::{LARGEST_DEPTH, LARGEST_WIDTH, check_heads, check_positive, check_size};
@@ -79,6 +80,11 @@ impl XlmRobertaFile {
     pub(super) fn read(path: &Path) -> Result<Self, CheckpointError> {
         Self::resolve(read_object(path, "XLM-RoBERTa's configuration")?)
             .map_err(|reason| CheckpointError::Config { path: path.to_owned(), reason })
+    }
+
+    /// What a reader makes of a configuration that is yet to be written.
+    pub(super) fn of_json(config: Value) -> Result<Self, String> {
+        serde_json::from_value(config).map_err(|fault| fault.to_string()).and_then(Self::resolve)
     }
 
     fn resolve(file: ConfigFile) -> Result<Self, String> {

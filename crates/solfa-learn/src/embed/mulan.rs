@@ -38,7 +38,7 @@ impl MulanModel {
         let identity = self.joint_space_identity(arithmetic.precision());
         let Self { audio, text, config, weights_sha256, .. } = self;
         let text = TextEncoder::new(text, device.clone(), identity.clone());
-        let MulanAudio { mel, mel_mean, mel_deviation, network, head } = audio;
+        let MulanAudio { mel, mel_mean, mel_deviation, network, head, model_name: _ } = audio;
         let network = if is_planned {
             let arithmetic = arithmetic.for_width(config.audio_network.conformer.hidden_size);
             AudioNetwork::Plan(Box::new(MelConformerPlan::new(network, &config.audio_network, arithmetic)))

@@ -28,6 +28,12 @@ impl WeightNormLinear {
         Self { gain, direction, bias: Param::from_tensor(Tensor::zeros([output_dim], device)) }
     }
 
+    /// Width of the input and of the output.
+    pub(crate) fn dims(&self) -> [usize; 2] {
+        let [output, input, _] = self.direction.dims();
+        [input, output]
+    }
+
     /// # Shapes
     /// - input: `[batch, frames, input]`
     /// - output: `[batch, frames, output]`

@@ -80,6 +80,14 @@ impl ResidualVectorQuantizer {
         stages.collect()
     }
 
+    /// Its sizes. Without stages, all but their number are 0.
+    pub fn config(&self) -> ResidualVectorQuantizerConfig {
+        let num_codebooks = self.stages.len();
+        let sizes = self.stages.first().map(|stage| (stage.project_in.dims(), stage.codebook.weight.dims()));
+        let ([input_dim, code_dim], [num_codes, _]) = sizes.unwrap_or_default();
+        ResidualVectorQuantizerConfig { input_dim, num_codebooks, num_codes, code_dim }
+    }
+
     /// # Shapes
     /// - input: `[batch, frames, input_dim]`
     pub fn quantize(&self, input: Tensor<3>) -> Quantized {

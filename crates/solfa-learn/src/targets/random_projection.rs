@@ -60,6 +60,12 @@ impl RandomProjectionQuantizer {
         }
     }
 
+    /// Its sizes.
+    pub fn config(&self) -> RandomProjectionQuantizerConfig {
+        let ([input_dim, code_dim], [num_codes, _]) = (self.projection.dims(), self.codebook.dims());
+        RandomProjectionQuantizerConfig { input_dim, num_codes, code_dim }
+    }
+
     /// # Shapes
     /// - input: `[batch, frames, input_dim]`
     /// - output: `[batch, frames]`, code numbers

@@ -4,6 +4,7 @@
 
 mod common;
 
+mod export;
 mod golden_mel_conformer;
 mod golden_mert2;
 mod golden_mulan;

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::{FeatureError, check_count, check_quantity};
-use super::stft::{FRAMES_TOGETHER, Spectrum, Stft, StftConfig};
+use super::stft::{FRAMES_TOGETHER, Spectrum, Stft, StftConfig, torch_hann_window};
 use super::{FeatureSpec, assert_fits, encode_clips};
 use crate::audio::Waveform;
 use crate::encoder::{EncodeError, Encoder, EncoderSpec, LayerBatch, LayerChoice, sha256_hex};
@@ -192,6 +192,7 @@ pub struct MelSpectrogram {
     config: MelConfig,
     spec: EncoderSpec,
     stft: Stft,
+    window: Vec<f32>,
     bands: Vec<Band>,
 }
 
@@ -238,8 +239,16 @@ impl MelSpectrogram {
     }
 
     fn from_parts(config: MelConfig, stored: Option<StoredParts<'_>>) -> Result<Self, FeatureError> {
-        let window = stored.as_ref().map(|stored| stored.window.iter().copied().map(f64::from).collect());
-        let stft = Stft::with_window(config.stft.clone(), window)?;
+        let window = match &stored {
+            Some(stored) => stored.window.to_vec(),
+            None => {
+                // Checked before the window is made, which may be of any length.
+                config.stft.validate()?;
+                // Single precision holds it: it is rounded as PyTorch's is.
+                torch_hann_window(config.stft.window_samples).into_iter().map(|weight| weight as f32).collect()
+            }
+        };
+        let stft = Stft::with_window(config.stft.clone(), Some(window.iter().copied().map(f64::from).collect()))?;
         config.validate()?;
         let spec = FeatureSpec {
             name: "mel",
@@ -254,7 +263,25 @@ impl MelSpectrogram {
             None => (spec.into_encoder_spec(&config)?, bands(&config)),
             Some(stored) => (spec.into_encoder_spec(&(&config, stored.digest()))?, stored.bands(&config)?),
         };
-        Ok(Self { config, spec, stft, bands })
+        Ok(Self { config, spec, stft, window, bands })
+    }
+
+    /// The window and the bands as [`from_stored`](Self::from_stored) takes them. Made anew of them, the transform gives
+    /// the same values to the bit.
+    ///
+    /// # Shapes
+    /// - window: `[window_samples]`
+    /// - filters: `[bins, num_mels]`, row by row
+    pub fn stored_parts(&self) -> (Vec<f32>, Vec<f32>) {
+        let num_mels = self.config.num_mels;
+        let mut filters = vec![0.0; self.config.stft.num_bins() * num_mels];
+        for (mel, Band { first_bin, weights }) in self.bands.iter().enumerate() {
+            for (bin, &weight) in (*first_bin..).zip(weights) {
+                // Computed in single precision, or stored in it.
+                filters[bin * num_mels + mel] = weight as f32;
+            }
+        }
+        (self.window.clone(), filters)
     }
 
     /// The configuration that it was made from.
@@ -389,14 +416,8 @@ mod tests {
     fn stored_parts_take_the_place_of_the_configurations() {
         let config = MelConfig::muq();
         let computed = mel(config.clone());
-        let window =
-            super::super::stft::torch_hann_window(2048).iter().map(|&weight| weight as f32).collect::<Vec<_>>();
-        let mut filters = vec![0.0; 1025 * 128];
-        for (band, Band { first_bin, weights }) in computed.bands.iter().enumerate() {
-            for (bin, &weight) in (*first_bin..).zip(weights) {
-                filters[bin * 128 + band] = weight as f32;
-            }
-        }
+        let (window, mut filters) = computed.stored_parts();
+        assert_eq!((window.len(), filters.len()), (2048, 1025 * 128));
         let clip = musical_signal(24_000, 24_000, 1);
         let stored = MelSpectrogram::from_stored(config.clone(), &window, &filters).unwrap();
         assert_eq!(stored.compute(&clip), computed.compute(&clip));
@@ -406,6 +427,12 @@ mod tests {
         let other = MelSpectrogram::from_stored(config.clone(), &window, &filters).unwrap();
         assert_ne!(other.compute(&clip), computed.compute(&clip));
         assert_ne!(other.spec().identity, stored.spec().identity);
+        assert_eq!(other.stored_parts(), (window.clone(), filters.clone()));
+        let multi_view = mel(MelConfig::multi_view());
+        let (window_of_other, filters_of_other) = multi_view.stored_parts();
+        let again = MelSpectrogram::from_stored(MelConfig::multi_view(), &window_of_other, &filters_of_other).unwrap();
+        let clip = musical_signal(16_000, 16_000, 1);
+        assert_eq!(again.compute(&clip), multi_view.compute(&clip));
         assert!(MelSpectrogram::from_stored(config.clone(), &window[1..], &filters).is_err());
         assert!(MelSpectrogram::from_stored(config, &window, &filters[1..]).is_err());
     }

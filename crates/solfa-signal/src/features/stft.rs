@@ -103,7 +103,7 @@ impl StftConfig {
         }
     }
 
-    fn validate(&self) -> Result<(), FeatureError> {
+    pub(super) fn validate(&self) -> Result<(), FeatureError> {
         check_count("sample_rate", self.sample_rate as usize, 1..=u32::MAX as usize)?;
         check_count("fft_samples", self.fft_samples, 2..=MAXIMUM_FFT_SAMPLES)?;
         check_count("window_samples", self.window_samples, 1..=self.fft_samples)?;

@@ -15,14 +15,16 @@ use crate::checkpoint::muq::MuqConfig;
 use crate::checkpoint::sizes::{LARGEST_DEPTH, LARGEST_WIDTH, check_size};
 use crate::checkpoint::xlm_roberta::XlmRobertaFile;
 use crate::checkpoint::{CheckpointError, FindModel, Tower, folder_of};
-use crate::model::{JointSpaceHeadConfig, MulanConfig, QueryKeyNormTransformerConfig};
+use crate::model::{
+    JointSpaceHeadConfig, MelConformerConfig, MulanConfig, QueryKeyNormTransformerConfig, XlmRobertaConfig,
+};
 
 /// The rate that MuQ works at, in Hz.
-const SAMPLE_RATE: u32 = 24_000;
+pub(in crate::checkpoint) const SAMPLE_RATE: u32 = 24_000;
 /// Far above the published 10 s: a longer clip in a file is damage, and would only exhaust the memory.
 const LARGEST_CLIP_SECONDS: f64 = 600.0;
 /// Far above the published 4.
-const LARGEST_FEED_FORWARD_MULTIPLE: usize = 64;
+pub(in crate::checkpoint) const LARGEST_FEED_FORWARD_MULTIPLE: usize = 64;
 
 /// What the three `config.json` say, and where the tokenizer is.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub(in crate::checkpoint) struct MulanFile {
     pub(super) text: XlmRobertaFile,
     /// The folder of the text model.
     pub(super) text_folder: PathBuf,
+    /// The names of the audio model and of the text model.
+    pub(super) model_names: [String; 2],
 }
 
 /// The joint space. The file's other fields are about losses.
@@ -101,48 +105,87 @@ impl MulanFile {
     pub(in crate::checkpoint) fn read(path: &Path, find_model: FindModel<'_>) -> Result<Self, CheckpointError> {
         let config_error = |reason: String| CheckpointError::Config { path: path.to_owned(), reason };
         let file: Map<String, Value> = read_object(path, "MuQ-MuLan's configuration")?;
-        let joint: MulanFields = section(&file, "mulan").map_err(config_error)?;
-        let audio_model: ModelFields = section(&file, "audio_model").map_err(config_error)?;
-        let text_model: ModelFields = section(&file, "text_model").map_err(config_error)?;
-        let audio_transformer: TransformerFields = section(&file, "audio_transformer").map_err(config_error)?;
-        let text_transformer: TransformerFields = section(&file, "text_transformer").map_err(config_error)?;
-
+        let sections = Sections::of(&file).map_err(config_error)?;
         let find = |field: &str, name: &str, tower: Tower| {
             model_folder(folder_of(path), name, tower, find_model)
                 .map_err(|reason| config_error(format!("{field}.name: {reason}")))
         };
-        let audio_config = find("audio_model", &audio_model.name, Tower::Audio)?.join("config.json");
-        let text_folder = find("text_model", &text_model.name, Tower::Text)?;
+        let audio_config = find("audio_model", &sections.audio_model.name, Tower::Audio)?.join("config.json");
+        let text_folder = find("text_model", &sections.text_model.name, Tower::Text)?;
         let text_config = text_folder.join("config.json");
         let audio = MuqConfig::read(&audio_config)?;
         let text = XlmRobertaFile::read(&text_config)?;
+        let config =
+            sections.resolve((&audio.network, &audio_config), (&text.network, &text_config)).map_err(config_error)?;
+        let model_names = [sections.audio_model.name, sections.text_model.name];
+        let MuqConfig { mel_mean, mel_deviation, .. } = audio;
+        Ok(Self { config, mel_mean, mel_deviation, text, text_folder, model_names })
+    }
+}
 
-        let clip_samples = clip_samples(&joint).map_err(config_error)?;
-        let audio_layer = hidden_state(audio_model.use_layer_idx, audio.network.conformer.num_layers)
-            .map_err(|reason| config_error(format!("audio_model.use_layer_idx: {reason}")))?;
-        let audio_dim = audio.network.conformer.hidden_size;
-        check_width("audio_model", audio_model.model_dim, ("encoder_dim", audio_dim, &audio_config))
-            .map_err(config_error)?;
+/// What a reader makes of configurations that are yet to be written: MuQ-MuLan's own, MuQ's and XLM-RoBERTa's.
+pub(in crate::checkpoint) fn config_of_json(own: Value, audio: Value, text: Value) -> Result<MulanConfig, String> {
+    let own: Map<String, Value> = serde_json::from_value(own).map_err(|fault| fault.to_string())?;
+    let (audio, text) = (MuqConfig::of_json(audio)?, XlmRobertaFile::of_json(text)?);
+    let beside = Path::new("config.json");
+    Sections::of(&own)?.resolve((&audio.network, beside), (&text.network, beside))
+}
+
+/// The objects of the file.
+struct Sections {
+    joint: MulanFields,
+    audio_model: ModelFields,
+    text_model: ModelFields,
+    audio_transformer: TransformerFields,
+    text_transformer: TransformerFields,
+}
+
+impl Sections {
+    fn of(file: &Map<String, Value>) -> Result<Self, String> {
+        Ok(Self {
+            joint: section(file, "mulan")?,
+            audio_model: section(file, "audio_model")?,
+            text_model: section(file, "text_model")?,
+            audio_transformer: section(file, "audio_transformer")?,
+            text_transformer: section(file, "text_transformer")?,
+        })
+    }
+
+    /// The sizes, given those of the two models, each with the file that they stand in.
+    fn resolve(
+        &self,
+        (audio, audio_config): (&MelConformerConfig, &Path),
+        (text, text_config): (&XlmRobertaConfig, &Path),
+    ) -> Result<MulanConfig, String> {
+        let Self { joint, audio_model, text_model, audio_transformer, text_transformer } = self;
+        let clip_samples = clip_samples(joint)?;
+        let audio_layer = hidden_state(audio_model.use_layer_idx, audio.conformer.num_layers)
+            .map_err(|reason| format!("audio_model.use_layer_idx: {reason}"))?;
+        let audio_dim = audio.conformer.hidden_size;
+        check_width("audio_model", audio_model.model_dim, ("encoder_dim", audio_dim, audio_config))?;
         // The package leaves out the text tower's projection where it need not change the width.
         let has_text_projection = text_model.model_dim.is_some_and(|dim| dim != text_transformer.dim);
         let text_input = if has_text_projection { text_model.model_dim } else { Some(text_transformer.dim) };
         let text_field = if has_text_projection { "text_model" } else { "text_transformer" };
-        let text_dim = text.network.hidden_size;
-        check_width(text_field, text_input, ("hidden_size", text_dim, &text_config)).map_err(config_error)?;
+        let text_dim = text.hidden_size;
+        check_width(text_field, text_input, ("hidden_size", text_dim, text_config))?;
         let head = |prefix: &str, input_dim, has_projection, fields: &TransformerFields| {
-            let transformer =
-                transformer(fields).map_err(|reason| config_error(format!("{prefix}_transformer.{reason}")))?;
-            Ok(JointSpaceHeadConfig { input_dim, has_projection, transformer, latent_dim: joint.dim_latent })
+            let transformer = transformer(fields).map_err(|reason| format!("{prefix}_transformer.{reason}"))?;
+            Ok::<_, String>(JointSpaceHeadConfig {
+                input_dim,
+                has_projection,
+                transformer,
+                latent_dim: joint.dim_latent,
+            })
         };
-        let config = MulanConfig {
+        Ok(MulanConfig {
             clip_samples,
             audio_layer,
-            audio_head: head("audio", audio_dim, true, &audio_transformer)?,
-            audio_network: audio.network,
-            text_head: head("text", text_dim, has_text_projection, &text_transformer)?,
-            text_network: text.network.clone(),
-        };
-        Ok(Self { config, mel_mean: audio.mel_mean, mel_deviation: audio.mel_deviation, text, text_folder })
+            audio_head: head("audio", audio_dim, true, audio_transformer)?,
+            audio_network: audio.clone(),
+            text_head: head("text", text_dim, has_text_projection, text_transformer)?,
+            text_network: text.clone(),
+        })
     }
 }
 

@@ -8,12 +8,13 @@ mod config;
 mod named_model;
 mod tensors;
 
-pub(super) use config::MulanFile;
+pub(super) use config::{LARGEST_FEED_FORWARD_MULTIPLE, MulanFile, SAMPLE_RATE, config_of_json};
+pub(super) use tensors::{AUDIO_HEAD, AUDIO_NETWORK, TEXT_HEAD, TEXT_NETWORK, head_tensors};
 
 use burn::tensor::Device;
 use solfa_signal::features::{MelConfig, MelSpectrogram};
 
-use self::tensors::{AUDIO_HEAD, AUDIO_NETWORK, TEXT_HEAD, TEXT_NETWORK, fill_head};
+use self::tensors::fill_head;
 use super::strict::StrictLoader;
 use super::{CheckpointError, TensorSource, TextTokenizer};
 use crate::model::{JointSpaceHead, MelConformer, MulanConfig, XlmRoberta};
@@ -35,6 +36,8 @@ pub struct MulanModel {
 
 /// The audio tower: MuQ, of which one hidden state goes on to the joint space.
 pub struct MulanAudio {
+    /// The name of the MuQ that it was made of, as the checkpoint has it.
+    pub model_name: String,
     /// The mel spectrogram that MuQ was trained on, in dB.
     pub mel: MelSpectrogram,
     /// Mean of MuQ's training data's mel spectrograms, in dB.
@@ -49,6 +52,8 @@ pub struct MulanAudio {
 
 /// The text tower: XLM-RoBERTa, of which the last hidden state goes on to the joint space.
 pub struct MulanText {
+    /// The name of the XLM-RoBERTa that it was made of, as the checkpoint has it.
+    pub model_name: String,
     /// Text to tokens.
     pub tokenizer: TextTokenizer,
     /// XLM-RoBERTa.
@@ -59,7 +64,7 @@ pub struct MulanText {
 
 /// Builds both towers from their tensors.
 pub(super) fn load(file: &MulanFile, source: &TensorSource, device: &Device) -> Result<MulanModel, CheckpointError> {
-    let MulanFile { config, mel_mean, mel_deviation, text, text_folder } = file;
+    let MulanFile { config, mel_mean, mel_deviation, text, text_folder, model_names: [audio_name, text_name] } = file;
     let (tokenizer_path, config_path) = (text_folder.join("tokenizer.json"), text_folder.join("config.json"));
     let tokenizer = TextTokenizer::read(&tokenizer_path, text, &config_path)?;
     let mut config = config.clone();
@@ -77,13 +82,14 @@ pub(super) fn load(file: &MulanFile, source: &TensorSource, device: &Device) -> 
         .map_err(|error| CheckpointError::Config { path: source.files()[0].clone(), reason: error.to_string() })?;
     Ok(MulanModel {
         audio: MulanAudio {
+            model_name: audio_name.clone(),
             mel,
             mel_mean: *mel_mean,
             mel_deviation: *mel_deviation,
             network: audio_network,
             head: audio_head,
         },
-        text: MulanText { tokenizer, network: text_network, head: text_head },
+        text: MulanText { model_name: text_name.clone(), tokenizer, network: text_network, head: text_head },
         config,
         logit_scale: logit_scale(source)?,
         weights_sha256: source.sha256()?,
@@ -91,7 +97,7 @@ pub(super) fn load(file: &MulanFile, source: &TensorSource, device: &Device) -> 
 }
 
 /// Where the contrastive loss keeps the logarithm of what it multiplies cosines with.
-const TEMPERATURE: &str = "mulan.contrast.temperatures";
+pub(super) const TEMPERATURE: &str = "mulan.contrast.temperatures";
 
 fn logit_scale(source: &TensorSource) -> Result<Option<f64>, CheckpointError> {
     let is_one_number = source.shape(TEMPERATURE).is_some_and(|shape| shape.iter().all(|&size| size == 1));

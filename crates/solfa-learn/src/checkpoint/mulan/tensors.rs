@@ -1,7 +1,7 @@
 //! The names of MuQ-MuLan's tensors.
 
 use crate::checkpoint::strict::StrictLoader;
-use crate::checkpoint::{KeyTable, muq, xlm_roberta};
+use crate::checkpoint::{KeyTable, NamedTensor, muq, save::named_tensors, xlm_roberta};
 use crate::model::JointSpaceHead;
 
 /// Tensors that neither tower uses.
@@ -26,22 +26,23 @@ const UNUSED: &[(&str, &str)] = &[
     ("mulan.text.model.embeddings.position_ids", "counts from 0; older versions of the library stored it"),
 ];
 
-pub(super) const AUDIO_NETWORK: KeyTable =
+pub(in crate::checkpoint) const AUDIO_NETWORK: KeyTable =
     KeyTable { prefix: "mulan.audio.model.model.", unused: UNUSED, ..muq::NETWORK };
-pub(super) const AUDIO_HEAD: HeadTables = HeadTables {
+pub(in crate::checkpoint) const AUDIO_HEAD: HeadTables = HeadTables {
     projection: "mulan.audio.proj.",
     transformer: "mulan.audio.transformer.",
     to_latents: "mulan.audio_to_latents.",
 };
-pub(super) const TEXT_NETWORK: KeyTable = KeyTable { prefix: "mulan.text.model.", ..xlm_roberta::NETWORK };
-pub(super) const TEXT_HEAD: HeadTables = HeadTables {
+pub(in crate::checkpoint) const TEXT_NETWORK: KeyTable =
+    KeyTable { prefix: "mulan.text.model.", ..xlm_roberta::NETWORK };
+pub(in crate::checkpoint) const TEXT_HEAD: HeadTables = HeadTables {
     projection: "mulan.text.proj.",
     transformer: "mulan.text.transformer.",
     to_latents: "mulan.text_to_latents.",
 };
 
 /// Where the parts of a head lie.
-pub(super) struct HeadTables {
+pub(in crate::checkpoint) struct HeadTables {
     projection: &'static str,
     pub(super) transformer: &'static str,
     to_latents: &'static str,
@@ -65,6 +66,17 @@ const TRANSFORMER: KeyTable = KeyTable {
     ],
     unused: &[],
 };
+
+/// The tensors of a head.
+pub(in crate::checkpoint) fn head_tensors(head: &JointSpaceHead, tables: &HeadTables) -> Vec<NamedTensor<'static>> {
+    let linear = |prefix| KeyTable { prefix, segments: &[], unused: &[] };
+    let projection = head.projection.as_ref();
+    let mut tensors =
+        projection.map_or_else(Vec::new, |projection| named_tensors(projection, linear(tables.projection)));
+    tensors.extend(named_tensors(&head.transformer, KeyTable { prefix: tables.transformer, ..TRANSFORMER }));
+    tensors.extend(named_tensors(&head.to_latents, linear(tables.to_latents)));
+    tensors
+}
 
 /// A head with its tensors.
 pub(super) fn fill_head(loader: &mut StrictLoader<'_>, head: JointSpaceHead, tables: &HeadTables) -> JointSpaceHead {
