@@ -2,7 +2,10 @@
 //!
 //! | recipe | paper |
 //! |---|---|
+//! | `mel-rvq` | MuQ's tokenizer by itself (Zhu et al. 2025) |
+//! | `muq`, `muq-iter` | masked prediction of its tokens, and of a first round's hidden states (Zhu et al. 2025) |
 //! | `musicfm` | masked prediction of random-projection tokens (Won et al. 2023) |
+//! | `musichubert`, `mert` | tokens of k-means teachers by cosine, and a spectrogram (Hsu et al. 2021, Li et al. 2023) |
 //! | `music2vec` | a slow copy's layers at hidden frames (Li et al. 2022, Baevski et al. 2022) |
 //! | `vit1d-contrastive` | two segments of a track, NT-Xent on the class token (arXiv:2506.23873) |
 //! | `resnet-contrastive`, `-byol`, `-clustering`, `-barlow`, `-vicreg` | the multi-view study: five objectives, one network (arXiv:2404.09177) |
@@ -17,8 +20,13 @@ mod byol;
 mod clustering;
 mod contrastive;
 mod data2vec;
+mod hidden_states;
+mod hubert;
 mod masked_prediction;
 mod masking;
+mod mel_rvq;
+mod muq;
+mod muq_iter;
 mod musicfm;
 mod run_config;
 mod siamese;
@@ -29,6 +37,7 @@ mod two_views;
 mod vicreg;
 
 pub use masking::MaskConfig;
+pub use mel_rvq::of_hidden_states;
 pub use run_config::{ConfigError, RunConfig, set};
 pub use spectrogram_tokens::TokenSpectrogramConfig;
 
@@ -39,7 +48,8 @@ use toml::{Table, Value};
 
 use crate::checkpoint::CheckpointError;
 use crate::data::{Collection, DataError, Loader, Sampler};
-use crate::train::{Recipe, RunFolder, Trainer, TrainingError, TrainingObserver};
+use crate::targets::stored::StoredTargetError;
+use crate::train::{KEYS_THAT_MAY_CHANGE, Recipe, RunFolder, Trainer, TrainingError, TrainingObserver};
 use crate::views::ViewError;
 
 /// What a method is trained on, and where.
@@ -67,9 +77,15 @@ pub enum PretrainError {
     /// No clips can be had.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Labels or centroids that cannot be used.
+    #[error(transparent)]
+    StoredTarget(#[from] StoredTargetError),
     /// The training.
     #[error(transparent)]
     Training(#[from] TrainingError),
+    /// Someone wanted it to end before the method was ready. What was done is in the folder.
+    #[error("stopped before the training itself began")]
+    Stopped,
 }
 
 /// A method by its configuration.
@@ -99,8 +115,13 @@ trait Method: Serialize + DeserializeOwned + 'static {
 type Row = (&'static str, fn(&Table) -> Result<Box<dyn AnyPlan>, ConfigError>);
 
 /// Every recipe.
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 13] = [
+    ("mel-rvq", read::<mel_rvq::MelRvqMethod>),
+    ("muq", read::<muq::Muq>),
+    ("muq-iter", read::<muq_iter::MuqIter>),
     ("musicfm", read::<musicfm::MusicFm>),
+    ("musichubert", read::<hubert::HubertMethod>),
+    ("mert", read::<hubert::HubertMethod>),
     ("music2vec", read::<data2vec::Data2VecMethod>),
     ("vit1d-contrastive", read::<contrastive::Contrastive>),
     ("resnet-contrastive", read::<contrastive::Contrastive>),
@@ -155,6 +176,14 @@ impl Plan {
         self.0.resolved()
     }
 
+    /// Refuses tracks that no batch can be made of, before anything is written.
+    ///
+    /// # Errors
+    /// [`DataError`].
+    pub fn check_data(&self, collection: &Collection) -> Result<(), DataError> {
+        self.0.check_data(collection)
+    }
+
     /// Trains, from the newest checkpoint of the folder on where there is one.
     ///
     /// # Errors
@@ -168,6 +197,7 @@ impl Plan {
 trait AnyPlan {
     fn sample_rate(&self) -> u32;
     fn resolved(&self) -> Result<Table, ConfigError>;
+    fn check_data(&self, collection: &Collection) -> Result<(), DataError>;
     fn run(&self, ground: &Ground<'_>, observer: &mut dyn TrainingObserver) -> Result<(), PretrainError>;
 }
 
@@ -180,6 +210,10 @@ impl<M: Method> AnyPlan for RunConfig<M> {
         run_config::resolved(self)
     }
 
+    fn check_data(&self, collection: &Collection) -> Result<(), DataError> {
+        Sampler::new(collection, &self.sampling, self.seed).map(drop)
+    }
+
     fn run(&self, ground: &Ground<'_>, observer: &mut dyn TrainingObserver) -> Result<(), PretrainError> {
         train(self, ground, observer).map(drop)
     }
@@ -189,6 +223,27 @@ fn read<M: Method>(table: &Table) -> Result<Box<dyn AnyPlan>, ConfigError> {
     let config: RunConfig<M> = run_config::parse(table)?;
     M::check(&config)?;
     Ok(Box::new(config))
+}
+
+/// Trains something that another method needs, in a run of its own within the run's folder.
+///
+/// # Errors
+/// As [`train`], and [`PretrainError::Stopped`].
+fn fit<M: Method>(
+    config: &RunConfig<M>,
+    name: &str,
+    ground: &Ground<'_>,
+    observer: &mut dyn TrainingObserver,
+) -> Result<<M::Recipe as Recipe>::Network, PretrainError> {
+    let path = ground.folder.path().join(name);
+    let resolved = run_config::resolved(config)?;
+    let folder = match RunFolder::open(&path) {
+        Ok(_) => RunFolder::resume(&path, &resolved, &KEYS_THAT_MAY_CHANGE),
+        Err(_) => RunFolder::create(&path, &resolved),
+    };
+    let folder = folder.map_err(TrainingError::from)?;
+    let network = train(config, &Ground { folder: &folder, ..*ground }, observer)?;
+    if observer.wants_to_stop() { Err(PretrainError::Stopped) } else { Ok(network) }
 }
 
 /// Prepares a method and trains it.
