@@ -56,8 +56,8 @@ pub(crate) struct ProbeArguments {
     #[arg(long, value_name = "DIR")]
     pub(crate) audio_root: Option<PathBuf>,
 
-    /// An encoder, as for `solfa embed`; may be given several times. `untrained:muq` and `untrained:muq-small` (@SEED) have
-    /// random weights
+    /// An encoder, as for `solfa embed`; may be given several times. `untrained:muq`, `untrained:muq-small` and
+    /// `untrained:RUN` (@SEED) have random weights
     #[arg(short, long = "model", value_name = "NAME|hf:ORG/NAME|DIR|FILE")]
     pub(crate) models: Vec<String>,
 

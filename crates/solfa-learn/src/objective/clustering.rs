@@ -28,35 +28,6 @@ impl Default for ClusteringConfig {
     }
 }
 
-/// The teacher's temperature over the epochs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TeacherTemperature {
-    /// At the start.
-    pub first: f64,
-    /// From the end of the rise on.
-    pub last: f64,
-    /// Epochs that the rise takes; without any, the temperature is the last one at once.
-    pub warmup_epochs: f64,
-}
-
-impl Default for TeacherTemperature {
-    fn default() -> Self {
-        Self { first: 0.02, last: 0.04, warmup_epochs: 10.0 }
-    }
-}
-
-impl TeacherTemperature {
-    /// The temperature after so many epochs, which need not be whole: along half a cosine from the first to the last.
-    pub fn at(&self, epoch: f64) -> f64 {
-        if epoch >= self.warmup_epochs {
-            return self.last;
-        }
-        let done = epoch.max(0.0) / self.warmup_epochs;
-        self.last + 0.5 * (self.first - self.last) * (1.0 + (std::f64::consts::PI * done).cos())
-    }
-}
-
 /// A loss, and the center for the next step.
 #[derive(Clone, Debug)]
 pub struct Clustering {
@@ -116,7 +87,11 @@ pub fn clustering(
 mod tests {
     use super::*;
     use crate::objective::testing::{Case, assert_finite, device, leaf, named, noise, scalar, values};
+    use crate::train::Schedule;
     use burn::tensor::TensorData;
+
+    /// The study's, by epoch.
+    const TEACHER_TEMPERATURE: Schedule = Schedule::Cosine { from: 0.02, to: 0.04, steps: 10 };
 
     fn of_views(student: &Tensor<3>, teacher: &Tensor<3>, center: Tensor<2>, temperature: f64) -> Clustering {
         let views = |views: &Tensor<3>| [0, 1].map(|number| views.clone().select_dim(0, number));
@@ -128,7 +103,7 @@ mod tests {
         let case = Case::read("multiview-losses", &["inputs", "outputs"]);
         for epoch in [0, 12] {
             let (student, teacher): (Tensor<3>, Tensor<3>) = (case.leaf("student"), case.leaf("teacher"));
-            let temperature = TeacherTemperature::default().at(f64::from(epoch));
+            let temperature = TEACHER_TEMPERATURE.at(epoch);
             let found = of_views(&student, &teacher, case.leaf("center"), temperature);
             case.assert(&format!("clustering_epoch{epoch}"), found.terms.loss.clone());
             case.assert(&format!("clustering_epoch{epoch}_new_center"), found.center);
@@ -146,18 +121,11 @@ mod tests {
         let expected = schedules["teacher_temp"].as_array().unwrap();
         assert_eq!(expected.len(), 20);
         for (epoch, expected) in expected.iter().enumerate() {
-            let found = TeacherTemperature::default().at(epoch as f64);
+            let found = TEACHER_TEMPERATURE.at(epoch as u64);
             assert!((found - expected.as_f64().unwrap()).abs() < 1e-12, "epoch {epoch}: {found}, not {expected}");
         }
         let student = schedules["student_temp"].as_array().unwrap();
         assert!(student.iter().all(|value| value.as_f64() == Some(ClusteringConfig::default().student_temperature)));
-    }
-
-    #[test]
-    fn the_temperature_at_the_edges() {
-        let schedule = TeacherTemperature::default();
-        assert_eq!((schedule.at(-1.0), schedule.at(1e9)), (schedule.at(0.0), 0.04));
-        assert_eq!(TeacherTemperature { warmup_epochs: 0.0, ..schedule }.at(0.0), 0.04);
     }
 
     #[test]

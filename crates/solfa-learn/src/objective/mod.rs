@@ -33,7 +33,7 @@ mod vicreg;
 
 pub use barlow_twins::{BarlowTwinsConfig, barlow_twins};
 pub use byol::{ByolConfig, byol};
-pub use clustering::{Clustering, ClusteringConfig, TeacherTemperature, clustering};
+pub use clustering::{Clustering, ClusteringConfig, clustering};
 pub use cqt_reconstruction::cqt_reconstruction;
 pub use hubert::{HubertConfig, HubertPrediction, hubert};
 pub use language_audio::{Contrast, language_audio};

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::masked_prediction::{MaskedPrediction, Tokens};
 use super::mel_rvq::QuantizerFit;
 use super::musicfm::published_mask;
-use super::spectrogram_tokens::{SpectrogramTokens, check_tokenizer};
+use super::spectrogram_tokens::{SpectrogramTokens, check};
 use super::{ConfigError, Ground, MaskConfig, Method, PretrainError, RunConfig, TokenSpectrogramConfig};
 use crate::checkpoint::{Checkpoint, LoadedModel};
 use crate::targets::{MelTokenizer, MelTokenizerConfig, ResidualVectorQuantizer, ResidualVectorQuantizerConfig};
@@ -45,15 +45,9 @@ impl Method for Muq {
     type Recipe = MaskedPrediction;
 
     fn check(config: &RunConfig<Self>) -> Result<(), ConfigError> {
-        check_tokenizer(&config.method.tokenizer)?;
-        if !matches!(config.method.tokenizer, MelTokenizerConfig::MelRvq { .. }) {
-            return Err(ConfigError::of(
-                "method.tokenizer.kind: expected mel-rvq (random-projection is the recipe musicfm)",
-            ));
-        }
-        let spectrogram = TokenSpectrogramConfig::of(config, config.method.spectrogram.as_ref())?;
-        SpectrogramTokens::new(&spectrogram)?;
-        super::masked_prediction::check(config, &config.method.mask, config.method.tokenizer.sizes())
+        let Self { mask, tokenizer, spectrogram, .. } = &config.method;
+        let is_kind = matches!(tokenizer, MelTokenizerConfig::MelRvq { .. });
+        check(config, mask, tokenizer, spectrogram.as_ref(), is_kind)
     }
 
     fn prepare(

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::masked_prediction::{MaskedPrediction, Tokens};
-use super::spectrogram_tokens::{SpectrogramTokens, check_tokenizer};
+use super::spectrogram_tokens::{SpectrogramTokens, check};
 use super::{ConfigError, Ground, MaskConfig, Method, PretrainError, RunConfig, TokenSpectrogramConfig};
 use crate::targets::MelTokenizerConfig;
 use crate::train::TrainingObserver;
@@ -40,15 +40,9 @@ impl Method for MusicFm {
     type Recipe = MaskedPrediction;
 
     fn check(config: &RunConfig<Self>) -> Result<(), ConfigError> {
-        check_tokenizer(&config.method.tokenizer)?;
-        if !matches!(config.method.tokenizer, MelTokenizerConfig::RandomProjection { .. }) {
-            return Err(ConfigError::of(
-                "method.tokenizer.kind: expected random-projection (mel-rvq is the recipe muq)",
-            ));
-        }
-        let spectrogram = TokenSpectrogramConfig::of(config, config.method.spectrogram.as_ref())?;
-        SpectrogramTokens::new(&spectrogram)?;
-        super::masked_prediction::check(config, &config.method.mask, config.method.tokenizer.sizes())
+        let Self { mask, tokenizer, spectrogram, .. } = &config.method;
+        let is_kind = matches!(tokenizer, MelTokenizerConfig::RandomProjection { .. });
+        check(config, mask, tokenizer, spectrogram.as_ref(), is_kind)
     }
 
     fn prepare(

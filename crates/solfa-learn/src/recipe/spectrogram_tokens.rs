@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use solfa_signal::features::MelConfig;
 
 use super::masking::first_crops;
-use super::{ConfigError, RunConfig};
+use super::{ConfigError, MaskConfig, RunConfig};
 use crate::checkpoint::{EncoderConfig, MelRvqEncoderConfig};
 use crate::data::Batch;
 use crate::embed::EncoderInput;
@@ -104,7 +104,20 @@ impl SpectrogramTokens {
     }
 }
 
-/// Refuses quantisers that cannot be made.
-pub(super) fn check_tokenizer(tokenizer: &MelTokenizerConfig) -> Result<(), ConfigError> {
-    tokenizer.check().map_err(|reason| ConfigError::of(format!("method.tokenizer.{reason}")))
+/// Refuses quantisers of another kind than the recipe's or of no possible size, encoders and masks that they do not fit, and
+/// spectrograms that cannot be.
+pub(super) fn check<M>(
+    config: &RunConfig<M>,
+    mask: &MaskConfig,
+    tokenizer: &MelTokenizerConfig,
+    spectrogram: Option<&TokenSpectrogramConfig>,
+    is_kind: bool,
+) -> Result<(), ConfigError> {
+    if !is_kind {
+        let reason = "expected mel-rvq for the recipe muq, and random-projection for musicfm";
+        return Err(ConfigError::Value { key: "method.tokenizer.kind".into(), reason: reason.into() });
+    }
+    tokenizer.check().map_err(|reason| ConfigError::of(format!("method.tokenizer.{reason}")))?;
+    SpectrogramTokens::new(&TokenSpectrogramConfig::of(config, spectrogram)?)?;
+    super::masked_prediction::check(config, mask, tokenizer.sizes())
 }
