@@ -43,8 +43,11 @@ pub(crate) fn run(arguments: &PretrainArguments) -> anyhow::Result<Outcome> {
     }
     let device = device.open()?;
     let data = arguments.data.clone().or_else(|| record.map(|record| record.data)).unwrap_or_default();
-    let TrainingData { collection, description } = training_data::open(&data, plan.sample_rate(), *resampler)?;
+    let with_texts = plan.learns_from_texts();
+    let TrainingData { collection, texts, description } =
+        training_data::open(&data, plan.sample_rate(), *resampler, with_texts)?;
     terminal::note(&format!("learning from {description}"));
+    plan.check_inputs(&collection, &texts)?;
     let folder = if *resume {
         RunFolder::resume(output, &resolved, &KEYS_THAT_MAY_CHANGE)?
     } else {
@@ -59,7 +62,8 @@ pub(crate) fn run(arguments: &PretrainArguments) -> anyhow::Result<Outcome> {
         resampler: resampler.to_string(),
     })?;
     let mut progress = TrainingProgress::new(StopRequests::catch()?);
-    let trained = plan.run(&Ground { folder: &folder, collection: &collection, device: &device }, &mut progress);
+    let ground = Ground { folder: &folder, collection: &collection, texts: &texts, device: &device };
+    let trained = plan.run(&ground, &mut progress);
     progress.finish();
     let name = output.display();
     trained.with_context(|| format!("{name}: the training ended (what was saved can be resumed with --resume)"))?;

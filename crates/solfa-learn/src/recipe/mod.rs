@@ -6,6 +6,7 @@
 //! | `music2vec` | a slow copy's layers at hidden frames (Li et al. 2022, Baevski et al. 2022) |
 //! | `vit1d-contrastive` | two segments of a track, NT-Xent on the class token (arXiv:2506.23873) |
 //! | `resnet-contrastive`, `-byol`, `-clustering`, `-barlow`, `-vicreg` | the multi-view study: five objectives, one network (arXiv:2404.09177) |
+//! | `mulan` | sound and text in one space, beside a model of text that does not learn (Zhu et al. 2025, Huang et al. 2022) |
 //!
 //! A run is a configuration ([`Plan`]) on some data ([`Ground`]). Any encoder can be given to any recipe that its output fits:
 //! the pairing is configuration.
@@ -19,18 +20,21 @@ mod contrastive;
 mod data2vec;
 mod masked_prediction;
 mod masking;
+mod mulan;
 mod musicfm;
 mod run_config;
 mod siamese;
 mod spectrogram_tokens;
 #[cfg(test)]
 mod testing;
+mod texts;
 mod two_views;
 mod vicreg;
 
 pub use masking::MaskConfig;
 pub use run_config::{ConfigError, RunConfig, set};
 pub use spectrogram_tokens::TokenSpectrogramConfig;
+pub use texts::TrackTexts;
 
 use burn::tensor::Device;
 use serde::Serialize;
@@ -48,6 +52,9 @@ pub struct Ground<'run> {
     pub folder: &'run RunFolder,
     /// The tracks, at [`Plan::sample_rate`].
     pub collection: &'run Collection,
+    /// What is said of each track, by its number; tracks beyond its end have nothing said of them. Only methods that learn
+    /// from words look at it ([`Plan::learns_from_texts`]).
+    pub texts: &'run [TrackTexts],
     /// A device without gradients.
     pub device: &'run Device,
 }
@@ -67,6 +74,15 @@ pub enum PretrainError {
     /// No clips can be had.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A method that learns from words, and no words.
+    #[error(
+        "of none of {count} tracks is anything said, and this method learns from words: expected tags or captions, as in \
+         a manifest (.jsonl or .csv) with `tags` or `caption`, or `synth:`"
+    )]
+    NoTexts {
+        /// Tracks.
+        count: usize,
+    },
     /// The training.
     #[error(transparent)]
     Training(#[from] TrainingError),
@@ -77,11 +93,23 @@ trait Method: Serialize + DeserializeOwned + 'static {
     /// What is trained.
     type Recipe: Recipe;
 
+    /// Whether tracks of which nothing is said are left out, and [`Ground::texts`] are data like the sound.
+    const LEARNS_FROM_TEXTS: bool = false;
+
     /// Refuses what does not fit together, before any file is touched.
     ///
     /// # Errors
     /// [`ConfigError`] with the key.
     fn check(config: &RunConfig<Self>) -> Result<(), ConfigError>;
+
+    /// Refuses other models' files that are not there, before a run is begun.
+    ///
+    /// # Errors
+    /// What is missing.
+    fn check_files(config: &RunConfig<Self>) -> Result<(), PretrainError> {
+        let _ = config;
+        Ok(())
+    }
 
     /// Makes the method ready. What it needs and was not given is fitted first, or taken from the run's folder where an
     /// earlier part of the run fitted it.
@@ -99,7 +127,7 @@ trait Method: Serialize + DeserializeOwned + 'static {
 type Row = (&'static str, fn(&Table) -> Result<Box<dyn AnyPlan>, ConfigError>);
 
 /// Every recipe.
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 9] = [
     ("musicfm", read::<musicfm::MusicFm>),
     ("music2vec", read::<data2vec::Data2VecMethod>),
     ("vit1d-contrastive", read::<contrastive::Contrastive>),
@@ -108,6 +136,7 @@ const ROWS: [Row; 8] = [
     ("resnet-clustering", read::<clustering::ClusteringMethod>),
     ("resnet-barlow", read::<barlow_twins::BarlowTwins>),
     ("resnet-vicreg", read::<vicreg::Vicreg>),
+    ("mulan", read::<mulan::MulanMethod>),
 ];
 
 /// The names of all recipes.
@@ -147,6 +176,20 @@ impl Plan {
         self.0.sample_rate()
     }
 
+    /// Whether it learns from what is said of tracks.
+    pub fn learns_from_texts(&self) -> bool {
+        self.0.learns_from_texts()
+    }
+
+    /// Whether a run could begin with these tracks and texts, as far as that can be said at once: so that no run's folder is
+    /// made for what cannot be.
+    ///
+    /// # Errors
+    /// [`PretrainError`].
+    pub fn check_inputs(&self, collection: &Collection, texts: &[TrackTexts]) -> Result<(), PretrainError> {
+        self.0.check_inputs(collection, texts)
+    }
+
     /// The configuration with every default filled in: what is kept with the run.
     ///
     /// # Errors
@@ -167,6 +210,8 @@ impl Plan {
 /// A plan of whichever method.
 trait AnyPlan {
     fn sample_rate(&self) -> u32;
+    fn learns_from_texts(&self) -> bool;
+    fn check_inputs(&self, collection: &Collection, texts: &[TrackTexts]) -> Result<(), PretrainError>;
     fn resolved(&self) -> Result<Table, ConfigError>;
     fn run(&self, ground: &Ground<'_>, observer: &mut dyn TrainingObserver) -> Result<(), PretrainError>;
 }
@@ -174,6 +219,15 @@ trait AnyPlan {
 impl<M: Method> AnyPlan for RunConfig<M> {
     fn sample_rate(&self) -> u32 {
         self.encoder.sample_rate()
+    }
+
+    fn learns_from_texts(&self) -> bool {
+        M::LEARNS_FROM_TEXTS
+    }
+
+    fn check_inputs(&self, collection: &Collection, texts: &[TrackTexts]) -> Result<(), PretrainError> {
+        Sampler::new(&usable::<M>(collection, texts)?, &self.sampling, self.seed)?;
+        M::check_files(self)
     }
 
     fn resolved(&self) -> Result<Table, ConfigError> {
@@ -191,18 +245,29 @@ fn read<M: Method>(table: &Table) -> Result<Box<dyn AnyPlan>, ConfigError> {
     Ok(Box::new(config))
 }
 
+/// The tracks that a method can learn from.
+fn usable<M: Method>(collection: &Collection, texts: &[TrackTexts]) -> Result<Collection, PretrainError> {
+    if M::LEARNS_FROM_TEXTS { texts::described(collection, texts) } else { Ok(collection.clone()) }
+}
+
 /// Prepares a method and trains it.
 fn train<M: Method>(
     config: &RunConfig<M>,
     ground: &Ground<'_>,
     observer: &mut dyn TrainingObserver,
 ) -> Result<<M::Recipe as Recipe>::Network, PretrainError> {
+    let collection = usable::<M>(ground.collection, ground.texts)?;
+    let ground = &Ground { collection: &collection, ..*ground };
     // An impossible way to draw batches is found before anything is fitted.
     let sampler = Sampler::new(ground.collection, &config.sampling, config.seed)?;
     observer.tracks_skipped(sampler.skipped());
     let recipe = M::prepare(config, ground, observer)?;
     let device = ground.device.clone().autodiff();
-    let data_sha256 = ground.collection.data_sha256();
+    let data_sha256 = if M::LEARNS_FROM_TEXTS {
+        texts::data_sha256(ground.collection, ground.texts)
+    } else {
+        ground.collection.data_sha256()
+    };
     let trainer = Trainer {
         recipe: &recipe,
         config: &config.training,
