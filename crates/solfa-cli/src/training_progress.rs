@@ -122,6 +122,10 @@ impl TrainingObserver for TrainingProgress {
         self.bar.set_message(format!("{name}: reading the first batch"));
     }
 
+    fn advanced(&mut self, done: u64) {
+        self.bar.set_position(done);
+    }
+
     fn tracks_skipped(&mut self, tracks: &[SkippedTrack]) {
         let new = tracks.iter().filter(|track| self.told.insert(track.track));
         let lines: Vec<String> = new.map(|track| format!("{}: {}", track.name, track.reason)).collect();

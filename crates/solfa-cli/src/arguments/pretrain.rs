@@ -12,6 +12,7 @@ Examples:
   solfa pretrain configs/muq-tiny.toml --data synth: --output runs/look          music that is made on the fly
   solfa pretrain configs/muq.toml --data ~/music --output runs/mine
   solfa pretrain configs/resnet-byol.toml --data packed --output runs/byol --set training.steps=20000
+  solfa pretrain configs/mel-rvq.toml --data ~/music --output runs/rvq --from-model runs/mine --layer 9
   solfa pretrain --resume --output runs/mine                                     goes on where it stopped
   solfa embed --model runs/mine song.mp3                                         a run is a model at any time
 
@@ -49,6 +50,14 @@ pub(crate) struct PretrainArguments {
     /// Change a key of the configuration; can be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) changes: Vec<String>,
+
+    /// For mel-rvq: quantise a layer of this model instead of spectrograms
+    #[arg(long, value_name = "MODEL", requires = "layer")]
+    pub(crate) from_model: Option<String>,
+
+    /// The layer of --from-model; 9 in MuQ
+    #[arg(long, value_name = "N", requires = "from_model")]
+    pub(crate) layer: Option<usize>,
 
     /// Where to compute: cpu, vulkan or cuda
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]

@@ -43,7 +43,10 @@ pub(crate) fn run(arguments: &ExportArguments) -> anyhow::Result<Outcome> {
             return Err(UsageError(reason).into());
         }
         Some(format) => *format,
-        None => model.own_format(),
+        None => match model.own_format() {
+            Some(format) => format,
+            None => return Err(UsageError(format!("{name} is of a kind that no layout is published of")).into()),
+        },
     };
     let files = model.export(format, output)?;
     let files = files

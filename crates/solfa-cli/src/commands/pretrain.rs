@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use serde::Serialize;
-use solfa_learn::recipe::{Ground, Plan, set};
+use solfa_learn::recipe::{Ground, Plan, PretrainError, of_hidden_states, set};
 use solfa_learn::train::{KEYS_THAT_MAY_CHANGE, RunError, RunFolder, RunRecord, read_log};
 use toml::Table;
 
@@ -32,22 +32,26 @@ pub(crate) fn run(arguments: &PretrainArguments) -> anyhow::Result<Outcome> {
     for change in &arguments.changes {
         set(&mut table, change).map_err(|error| UsageError(format!("--set {change}: {error}")))?;
     }
+    let device = device.open()?;
+    if let (Some(model), Some(layer)) = (&arguments.from_model, arguments.layer) {
+        of_hidden_states(&mut table, model, layer, &device)?;
+    }
     let plan = Plan::read(&table).map_err(|error| match &arguments.config {
         Some(path) => UsageError(format!("{}: {error}", path.display())),
         None => UsageError(error.to_string()),
     })?;
+    plan.check_files()?;
     let resolved = plan.resolved()?;
     let record = if *resume { Some(RunFolder::open(output)?.read_record()?) } else { None };
     if !resume && output.join("config.toml").exists() {
         return Err(RunError::Exists { path: output.clone() }.into());
     }
-    let device = device.open()?;
     let data = arguments.data.clone().or_else(|| record.map(|record| record.data)).unwrap_or_default();
     let with_texts = plan.learns_from_texts();
     let TrainingData { collection, texts, description } =
         training_data::open(&data, plan.sample_rate(), *resampler, with_texts)?;
     terminal::note(&format!("learning from {description}"));
-    plan.check_inputs(&collection, &texts)?;
+    plan.check_data(&collection, &texts).with_context(|| format!("--data {data}"))?;
     let folder = if *resume {
         RunFolder::resume(output, &resolved, &KEYS_THAT_MAY_CHANGE)?
     } else {
@@ -66,8 +70,13 @@ pub(crate) fn run(arguments: &PretrainArguments) -> anyhow::Result<Outcome> {
     let trained = plan.run(&ground, &mut progress);
     progress.finish();
     let name = output.display();
-    trained.with_context(|| format!("{name}: the training ended (what was saved can be resumed with --resume)"))?;
-    let lines = read_log(&folder.log_path())?;
+    match trained {
+        Ok(()) | Err(PretrainError::Stopped) => {}
+        Err(error) => {
+            return Err(error).context("the training ended; from what was saved, --resume goes on");
+        }
+    }
+    let lines = if folder.log_path().exists() { read_log(&folder.log_path())? } else { Vec::new() };
     let (steps, loss) = lines.last().map_or((0, None), |line| (line.step, Some(line.loss)));
     let recipe = resolved.get("recipe").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
     if arguments.json {

@@ -6,7 +6,7 @@ use solfa_signal::features::{CqtConfig, MelConfig, MelSpectrogram};
 
 use super::mel_conformer::check_network;
 use super::multi_view::{CLIP_SAMPLES, check_resnet};
-use super::sizes::{check_positive, check_sample_rate, check_size};
+use super::sizes::{LARGEST_DEPTH, LARGEST_WIDTH, check_positive, check_sample_rate, check_size};
 use super::vit1d::Vit1dEncoderConfig;
 use super::waveform_transformer::check_waveform_transformer;
 use crate::model::{BackboneConfig, MelConformerConfig, ModifiedResNetConfig, WaveformTransformerConfig};
@@ -30,6 +30,8 @@ pub enum EncoderConfig {
     Vit1d(Vit1dEncoderConfig),
     /// A residual vector quantiser of stacked spectrogram frames.
     MelRvq(MelRvqEncoderConfig),
+    /// The same of another model's hidden states: a tokenizer for the next round of training, and no encoder of sound.
+    HiddenRvq(HiddenRvqEncoderConfig),
 }
 
 /// A conformer of mel spectrograms.
@@ -87,6 +89,22 @@ pub struct MelRvqEncoderConfig {
     pub quantizer: ResidualVectorQuantizerConfig,
 }
 
+/// A quantiser of hidden states.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HiddenRvqEncoderConfig {
+    /// The model: a folder or file that `embed` takes.
+    pub model: String,
+    /// The layer; 0 is the input of the first.
+    pub layer: usize,
+    /// The model's sample rate, in Hz.
+    pub sample_rate: u32,
+    /// Samples from one of the model's frames to the next.
+    pub hop_samples: usize,
+    /// The quantiser, of the model's frames.
+    pub quantizer: ResidualVectorQuantizerConfig,
+}
+
 impl EncoderConfig {
     /// The name of its kind.
     pub fn kind(&self) -> &'static str {
@@ -96,6 +114,7 @@ impl EncoderConfig {
             Self::Resnet(_) => "resnet",
             Self::Vit1d(_) => "vit1d",
             Self::MelRvq(_) => "mel-rvq",
+            Self::HiddenRvq(_) => "hidden-rvq",
         }
     }
 
@@ -107,6 +126,7 @@ impl EncoderConfig {
             Self::Resnet(_) => MelConfig::multi_view().stft.sample_rate,
             Self::Vit1d(config) => config.mel.stft.sample_rate,
             Self::MelRvq(config) => config.mel.stft.sample_rate,
+            Self::HiddenRvq(config) => config.sample_rate,
         }
     }
 
@@ -117,7 +137,7 @@ impl EncoderConfig {
             Self::WaveformTransformer(config) => Some(BackboneConfig::WaveformTransformer(config.network.clone())),
             Self::Resnet(config) => Some(BackboneConfig::Resnet(config.network.clone())),
             Self::Vit1d(config) => Some(BackboneConfig::Vit1d(config.network.clone())),
-            Self::MelRvq(_) => None,
+            Self::MelRvq(_) | Self::HiddenRvq(_) => None,
         }
     }
 
@@ -131,6 +151,7 @@ impl EncoderConfig {
             Self::Resnet(_) => CLIP_SAMPLES,
             Self::Vit1d(config) => config.mel.stft.hop_samples,
             Self::MelRvq(config) => config.mel.stft.hop_samples * config.fold,
+            Self::HiddenRvq(config) => config.hop_samples,
         }
     }
 
@@ -146,6 +167,7 @@ impl EncoderConfig {
             Self::Resnet(_) => num_samples / CLIP_SAMPLES,
             Self::Vit1d(config) => num_samples / config.mel.stft.hop_samples + 1,
             Self::MelRvq(config) => num_samples / config.mel.stft.hop_samples / config.fold,
+            Self::HiddenRvq(config) => num_samples / config.hop_samples,
         }
     }
 
@@ -184,20 +206,30 @@ impl EncoderConfig {
             Self::MelRvq(MelRvqEncoderConfig { mel, mel_mean, mel_deviation, fold, quantizer }) => {
                 check_mel(mel, *mel_mean, *mel_deviation)?;
                 check_size("fold", *fold, LARGEST_FOLD)?;
-                let ResidualVectorQuantizerConfig { input_dim, num_codebooks, num_codes, code_dim } = quantizer;
-                let expected = mel.num_mels * fold;
-                if *input_dim != expected {
+                let (input_dim, expected) = (quantizer.input_dim, mel.num_mels * fold);
+                if input_dim != expected {
                     return Err(format!(
                         "quantizer.input_dim: expected num_mels times fold, {expected}, found {input_dim}"
                     ));
                 }
-                check_size("quantizer.num_codebooks", *num_codebooks, super::sizes::LARGEST_DEPTH)?;
-                check_size("quantizer.num_codes", *num_codes, super::sizes::LARGEST_WIDTH)?;
-                check_size("quantizer.code_dim", *code_dim, super::sizes::LARGEST_WIDTH)
+                check_quantizer(quantizer)
+            }
+            Self::HiddenRvq(HiddenRvqEncoderConfig { model: _, layer: _, sample_rate, hop_samples, quantizer }) => {
+                check_sample_rate("sample_rate", *sample_rate)?;
+                check_size("hop_samples", *hop_samples, LARGEST_FOLD * LARGEST_FOLD)?;
+                check_quantizer(quantizer)
             }
         }
         .map_err(|reason| format!("encoder.{reason}"))
     }
+}
+
+fn check_quantizer(quantizer: &ResidualVectorQuantizerConfig) -> Result<(), String> {
+    let ResidualVectorQuantizerConfig { input_dim, num_codebooks, num_codes, code_dim } = quantizer;
+    check_size("quantizer.input_dim", *input_dim, LARGEST_WIDTH)?;
+    check_size("quantizer.num_codebooks", *num_codebooks, LARGEST_DEPTH)?;
+    check_size("quantizer.num_codes", *num_codes, LARGEST_WIDTH)?;
+    check_size("quantizer.code_dim", *code_dim, LARGEST_WIDTH)
 }
 
 fn check_mel(mel: &MelConfig, mean: f32, deviation: f32) -> Result<(), String> {

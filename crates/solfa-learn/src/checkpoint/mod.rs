@@ -45,7 +45,7 @@ mod xlm_roberta;
 
 pub(crate) use described_tensors::{DescribedTensors, StoredType, described_header};
 pub use encoder_config::{
-    EncoderConfig, MelConformerEncoderConfig, MelRvqEncoderConfig, ResnetEncoderConfig,
+    EncoderConfig, HiddenRvqEncoderConfig, MelConformerEncoderConfig, MelRvqEncoderConfig, ResnetEncoderConfig,
     WaveformTransformerEncoderConfig,
 };
 pub use error::{CheckpointError, Mismatch};

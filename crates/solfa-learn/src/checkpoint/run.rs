@@ -213,5 +213,12 @@ pub(super) fn load(run: &RunModel, source: &TensorSource, device: &Device) -> Re
                 weights_sha256,
             }))
         }
+        EncoderConfig::HiddenRvq(config) => {
+            let reason = format!(
+                "a quantiser of layer {} of {} is no encoder of sound: it is for the recipe muq-iter (method.quantizer_from)",
+                config.layer, config.model
+            );
+            return Err(CheckpointError::Config { path: source.files()[0].clone(), reason });
+        }
     })
 }

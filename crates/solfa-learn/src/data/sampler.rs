@@ -294,7 +294,7 @@ mod tests {
     use super::*;
 
     fn config(clips_per_batch: usize, epoch_end: EpochEnd) -> SamplingConfig {
-        let crop = CropConfig { seconds: 0.5, pair: None };
+        let crop = CropConfig { seconds: 0.5, pair: None, windows: None };
         SamplingConfig { clips_per_batch, crop, views: Vec::new(), short_tracks: ShortTracks::Skip, epoch_end }
     }
 

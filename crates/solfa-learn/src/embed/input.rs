@@ -42,6 +42,9 @@ impl EncoderInput {
             EncoderConfig::MelRvq(config) => {
                 Kind::Conformer(mel(&config.mel)?, (config.mel_mean, config.mel_deviation))
             }
+            EncoderConfig::HiddenRvq(_) => {
+                return Err("encoder.kind: hidden-rvq sees hidden states, and no sound".to_owned());
+            }
             EncoderConfig::WaveformTransformer(config) => Kind::Waveform {
                 is_normalized: config.is_normalized,
                 cqt: config.cqt.clone().map(Cqt::new).transpose().map_err(|error| error.to_string())?,

@@ -100,6 +100,12 @@ pub enum ObjectiveError {
         /// Its shape.
         found: Vec<usize>,
     },
+    /// What a network is to predict cannot be had.
+    #[error("what is to be predicted: {reason}")]
+    Target {
+        /// Why not.
+        reason: String,
+    },
     /// A number without meaning.
     #[error("{objective}: {what} must be {expected}, and is {found}")]
     Setting {

@@ -13,6 +13,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::masking::Masking;
+use super::mel_rvq::usage_signals;
 use super::spectrogram_tokens::SpectrogramTokens;
 use super::{ConfigError, MaskConfig, PretrainError, RunConfig};
 use crate::checkpoint::EncoderConfig;
@@ -21,12 +22,22 @@ use crate::embed::EncoderInput;
 use crate::model::{Backbone, BackboneConfig, HiddenFrames};
 use crate::objective::{ObjectiveError, Terms, masked_prediction, split_codebooks};
 use crate::targets::MelTokenizer;
+use crate::targets::stored::LabelStore;
 use crate::train::{CodeCounts, Moment, Recipe};
 
 /// Where tokens come from.
 pub(super) enum Tokens {
     /// From the clip's spectrogram, by a quantiser that is kept with the network.
-    Spectrogram(SpectrogramTokens, Box<MelTokenizer>),
+    Spectrogram(Box<SpectrogramTokens>, Box<MelTokenizer>),
+    /// Made before, for every window of every track.
+    Labels {
+        /// The codes.
+        labels: LabelStore,
+        /// Samples of a window.
+        window_samples: u64,
+        /// Samples from one code to the next.
+        hop_samples: usize,
+    },
 }
 
 /// The method, ready for batches.
@@ -79,13 +90,51 @@ impl MaskedPrediction {
     }
 
     /// The codes of every frame, `[clips, codebooks, frames]` row by row: of the token that covers the frame's beginning.
-    fn codes(&self, network: &MaskedPredictionNetwork, batch: &Batch, num_frames: usize, device: &Device) -> Vec<i64> {
-        let Tokens::Spectrogram(tokens, fitted) = &self.tokens;
-        let tokenizer = network.tokenizer.as_ref().unwrap_or(fitted);
-        let (codes, num_tokens) = tokens.of(tokenizer, batch, device);
-        let hop_samples = tokens.hop_samples;
-        at_frames(&codes, num_tokens, hop_samples, num_frames, self.encoder.hop_samples())
+    fn codes(
+        &self,
+        network: &MaskedPredictionNetwork,
+        batch: &Batch,
+        num_frames: usize,
+        device: &Device,
+    ) -> Result<Vec<i64>, ObjectiveError> {
+        let (codes, num_tokens, hop_samples) = match &self.tokens {
+            Tokens::Spectrogram(tokens, fitted) => {
+                let tokenizer = network.tokenizer.as_ref().unwrap_or(fitted);
+                let (codes, num_tokens) = tokens.of(tokenizer, batch, device);
+                (codes, num_tokens, tokens.hop_samples)
+            }
+            Tokens::Labels { labels, window_samples, hop_samples } => {
+                let codes = labels_of(labels, *window_samples, batch)?;
+                (codes, labels.description().frames_per_window, *hop_samples)
+            }
+        };
+        Ok(at_frames(&codes, num_tokens, hop_samples, num_frames, self.encoder.hop_samples()))
     }
+}
+
+/// The labels of the windows that the clips of a batch are.
+fn labels_of(labels: &LabelStore, window_samples: u64, batch: &Batch) -> Result<Vec<i64>, ObjectiveError> {
+    let mut codes = Vec::new();
+    for clip in &batch.clips {
+        let start = clip.starts.first().copied().unwrap_or(0);
+        let wrong = |reason: String| ObjectiveError::Target { reason: format!("{}: {reason}", clip.name) };
+        let window = (start / window_samples) as usize;
+        let found = labels.codes(clip.track, window).map_err(|error| wrong(error.to_string()))?;
+        let found = found.ok_or_else(|| wrong(format!("there are no labels of window {window}")))?;
+        codes.extend(found.into_iter().map(i64::from));
+    }
+    Ok(codes)
+}
+
+/// Refuses encoders without frames or with another head, and masks that do not fit them.
+pub(super) fn check<M>(
+    config: &RunConfig<M>,
+    mask: &MaskConfig,
+    (num_codebooks, num_codes): (usize, usize),
+) -> Result<(), ConfigError> {
+    check_head(&framed_backbone(&config.encoder)?, num_codebooks * num_codes)?;
+    let masking = Masking::new(mask, &config.encoder, config.seed);
+    masking.map(drop).map_err(|error| ConfigError::of(format!("method.mask: {error}")))
 }
 
 /// Codes of frames from codes of tokens that come at another rate, or at the same: `[rows, tokens]` to `[rows, frames]`.
@@ -133,12 +182,15 @@ impl Recipe for MaskedPrediction {
         let head = || LinearConfig::new(dim, self.num_codebooks * self.num_codes).init(device);
         // wav2vec 2.0's.
         let hidden_frame = || Initializer::Uniform { min: 0.0, max: 1.0 }.init([dim], device);
-        let Tokens::Spectrogram(_, tokenizer) = &self.tokens;
+        let tokenizer = match &self.tokens {
+            Tokens::Spectrogram(_, tokenizer) => Some((**tokenizer).clone().to_device(device).no_grad()),
+            Tokens::Labels { .. } => None,
+        };
         MaskedPredictionNetwork {
             backbone: self.backbone.init(device),
             head: (!has_head).then(head),
             hidden_frame: self.masking.hides_frames().then(hidden_frame),
-            tokenizer: Some((**tokenizer).clone().to_device(device).no_grad()),
+            tokenizer,
         }
     }
 
@@ -151,7 +203,7 @@ impl Recipe for MaskedPrediction {
     ) -> Result<(Terms, ()), ObjectiveError> {
         let num_samples = batch.clips.first().and_then(|clip| clip.crops.first()).map_or(0, Vec::len);
         let num_frames = self.encoder.num_frames(num_samples);
-        let codes = self.codes(network, batch, num_frames, device);
+        let codes = self.codes(network, batch, num_frames, device)?;
         let masked = self.masking.apply(batch, num_frames);
         let (rows, flags) = (masked.hidden_rows(), masked.flags(device));
         let hidden = network.hidden_frame.as_ref();
@@ -187,14 +239,7 @@ impl Recipe for MaskedPrediction {
     }
 
     fn signals(&self) -> BTreeMap<String, f64> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let usage = counts.usage();
-        counts.clear();
-        let numbers = usage.iter().enumerate().flat_map(|(codebook, usage)| {
-            let name = |what: &str| format!("{what}_of_codebook_{}", codebook + 1);
-            [(name("used_codes"), usage.used_share), (name("perplexity"), usage.perplexity)]
-        });
-        numbers.collect()
+        usage_signals(&self.counts)
     }
 }
 

@@ -2,7 +2,10 @@
 //!
 //! | recipe | paper |
 //! |---|---|
+//! | `mel-rvq` | MuQ's tokenizer by itself (Zhu et al. 2025) |
+//! | `muq`, `muq-iter` | masked prediction of its tokens, and of a first round's hidden states (Zhu et al. 2025) |
 //! | `musicfm` | masked prediction of random-projection tokens (Won et al. 2023) |
+//! | `musichubert`, `mert` | tokens of k-means teachers by cosine, and a spectrogram (Hsu et al. 2021, Li et al. 2023) |
 //! | `music2vec` | a slow copy's layers at hidden frames (Li et al. 2022, Baevski et al. 2022) |
 //! | `vit1d-contrastive` | two segments of a track, NT-Xent on the class token (arXiv:2506.23873) |
 //! | `resnet-contrastive`, `-byol`, `-clustering`, `-barlow`, `-vicreg` | the multi-view study: five objectives, one network (arXiv:2404.09177) |
@@ -18,9 +21,14 @@ mod byol;
 mod clustering;
 mod contrastive;
 mod data2vec;
+mod hidden_states;
+mod hubert;
 mod masked_prediction;
 mod masking;
+mod mel_rvq;
 mod mulan;
+mod muq;
+mod muq_iter;
 mod musicfm;
 mod run_config;
 mod siamese;
@@ -32,6 +40,7 @@ mod two_views;
 mod vicreg;
 
 pub use masking::MaskConfig;
+pub use mel_rvq::of_hidden_states;
 pub use run_config::{ConfigError, RunConfig, set};
 pub use spectrogram_tokens::TokenSpectrogramConfig;
 pub use texts::TrackTexts;
@@ -43,7 +52,8 @@ use toml::{Table, Value};
 
 use crate::checkpoint::CheckpointError;
 use crate::data::{Collection, DataError, Loader, Sampler};
-use crate::train::{Recipe, RunFolder, Trainer, TrainingError, TrainingObserver};
+use crate::targets::stored::StoredTargetError;
+use crate::train::{KEYS_THAT_MAY_CHANGE, Recipe, RunFolder, Trainer, TrainingError, TrainingObserver};
 use crate::views::ViewError;
 
 /// What a method is trained on, and where.
@@ -83,9 +93,15 @@ pub enum PretrainError {
         /// Tracks.
         count: usize,
     },
+    /// Labels or centroids that cannot be used.
+    #[error(transparent)]
+    StoredTarget(#[from] StoredTargetError),
     /// The training.
     #[error(transparent)]
     Training(#[from] TrainingError),
+    /// Someone wanted it to end before the method was ready. What was done is in the folder.
+    #[error("stopped before the training itself began")]
+    Stopped,
 }
 
 /// A method by its configuration.
@@ -127,8 +143,13 @@ trait Method: Serialize + DeserializeOwned + 'static {
 type Row = (&'static str, fn(&Table) -> Result<Box<dyn AnyPlan>, ConfigError>);
 
 /// Every recipe.
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 14] = [
+    ("mel-rvq", read::<mel_rvq::MelRvqMethod>),
+    ("muq", read::<muq::Muq>),
+    ("muq-iter", read::<muq_iter::MuqIter>),
     ("musicfm", read::<musicfm::MusicFm>),
+    ("musichubert", read::<hubert::HubertMethod>),
+    ("mert", read::<hubert::HubertMethod>),
     ("music2vec", read::<data2vec::Data2VecMethod>),
     ("vit1d-contrastive", read::<contrastive::Contrastive>),
     ("resnet-contrastive", read::<contrastive::Contrastive>),
@@ -181,13 +202,12 @@ impl Plan {
         self.0.learns_from_texts()
     }
 
-    /// Whether a run could begin with these tracks and texts, as far as that can be said at once: so that no run's folder is
-    /// made for what cannot be.
+    /// Refuses a method whose other models' files are not there, before anything is written.
     ///
     /// # Errors
     /// [`PretrainError`].
-    pub fn check_inputs(&self, collection: &Collection, texts: &[TrackTexts]) -> Result<(), PretrainError> {
-        self.0.check_inputs(collection, texts)
+    pub fn check_files(&self) -> Result<(), PretrainError> {
+        self.0.check_files()
     }
 
     /// The configuration with every default filled in: what is kept with the run.
@@ -196,6 +216,14 @@ impl Plan {
     /// A value that TOML cannot hold.
     pub fn resolved(&self) -> Result<Table, ConfigError> {
         self.0.resolved()
+    }
+
+    /// Refuses tracks that no batch can be made of, before anything is written. `texts` are as in [`Ground::texts`].
+    ///
+    /// # Errors
+    /// [`PretrainError::Data`] or [`PretrainError::NoTexts`].
+    pub fn check_data(&self, collection: &Collection, texts: &[TrackTexts]) -> Result<(), PretrainError> {
+        self.0.check_data(collection, texts)
     }
 
     /// Trains, from the newest checkpoint of the folder on where there is one.
@@ -211,8 +239,9 @@ impl Plan {
 trait AnyPlan {
     fn sample_rate(&self) -> u32;
     fn learns_from_texts(&self) -> bool;
-    fn check_inputs(&self, collection: &Collection, texts: &[TrackTexts]) -> Result<(), PretrainError>;
+    fn check_files(&self) -> Result<(), PretrainError>;
     fn resolved(&self) -> Result<Table, ConfigError>;
+    fn check_data(&self, collection: &Collection, texts: &[TrackTexts]) -> Result<(), PretrainError>;
     fn run(&self, ground: &Ground<'_>, observer: &mut dyn TrainingObserver) -> Result<(), PretrainError>;
 }
 
@@ -225,13 +254,17 @@ impl<M: Method> AnyPlan for RunConfig<M> {
         M::LEARNS_FROM_TEXTS
     }
 
-    fn check_inputs(&self, collection: &Collection, texts: &[TrackTexts]) -> Result<(), PretrainError> {
-        Sampler::new(&usable::<M>(collection, texts)?, &self.sampling, self.seed)?;
+    fn check_files(&self) -> Result<(), PretrainError> {
         M::check_files(self)
     }
 
     fn resolved(&self) -> Result<Table, ConfigError> {
         run_config::resolved(self)
+    }
+
+    fn check_data(&self, collection: &Collection, texts: &[TrackTexts]) -> Result<(), PretrainError> {
+        Sampler::new(&usable::<M>(collection, texts)?, &self.sampling, self.seed)?;
+        Ok(())
     }
 
     fn run(&self, ground: &Ground<'_>, observer: &mut dyn TrainingObserver) -> Result<(), PretrainError> {
@@ -248,6 +281,27 @@ fn read<M: Method>(table: &Table) -> Result<Box<dyn AnyPlan>, ConfigError> {
 /// The tracks that a method can learn from.
 fn usable<M: Method>(collection: &Collection, texts: &[TrackTexts]) -> Result<Collection, PretrainError> {
     if M::LEARNS_FROM_TEXTS { texts::described(collection, texts) } else { Ok(collection.clone()) }
+}
+
+/// Trains something that another method needs, in a run of its own within the run's folder.
+///
+/// # Errors
+/// As [`train`], and [`PretrainError::Stopped`].
+fn fit<M: Method>(
+    config: &RunConfig<M>,
+    name: &str,
+    ground: &Ground<'_>,
+    observer: &mut dyn TrainingObserver,
+) -> Result<<M::Recipe as Recipe>::Network, PretrainError> {
+    let path = ground.folder.path().join(name);
+    let resolved = run_config::resolved(config)?;
+    let folder = match RunFolder::open(&path) {
+        Ok(_) => RunFolder::resume(&path, &resolved, &KEYS_THAT_MAY_CHANGE),
+        Err(_) => RunFolder::create(&path, &resolved),
+    };
+    let folder = folder.map_err(TrainingError::from)?;
+    let network = train(config, &Ground { folder: &folder, ..*ground }, observer)?;
+    if observer.wants_to_stop() { Err(PretrainError::Stopped) } else { Ok(network) }
 }
 
 /// Prepares a method and trains it.

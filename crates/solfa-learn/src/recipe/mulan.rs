@@ -551,12 +551,12 @@ mod tests {
         }
         set(&mut table, &format!("method.text_model={}", place.path().display())).unwrap();
         let collection = Collection::survey(std::sync::Arc::new(chords())).unwrap();
-        let plan = Plan::read(&table).unwrap();
-        let error = plan.check_inputs(&collection, &chords().texts()).unwrap_err().to_string();
+        let error = Plan::read(&table).unwrap().check_files().unwrap_err().to_string();
         assert!(error.contains("method.text_model: ") && error.contains("tokenizer.json: expected"), "{error}");
         let good = Plan::read(&tiny("mulan", &[])).unwrap();
-        assert!(good.check_inputs(&collection, &chords().texts()).is_ok() && good.learns_from_texts());
-        assert!(good.check_inputs(&collection, &[]).unwrap_err().to_string().contains("of none of 12 tracks"));
+        assert!(good.check_files().is_ok() && good.learns_from_texts());
+        assert!(good.check_data(&collection, &chords().texts()).is_ok());
+        assert!(good.check_data(&collection, &[]).unwrap_err().to_string().contains("of none of 12 tracks"));
     }
 
     #[test]

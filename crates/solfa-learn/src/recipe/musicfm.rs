@@ -46,7 +46,9 @@ impl Method for MusicFm {
                 "method.tokenizer.kind: expected random-projection (mel-rvq is the recipe muq)",
             ));
         }
-        TokenSpectrogramConfig::of(config, config.method.spectrogram.as_ref()).map(drop)
+        let spectrogram = TokenSpectrogramConfig::of(config, config.method.spectrogram.as_ref())?;
+        SpectrogramTokens::new(&spectrogram)?;
+        super::masked_prediction::check(config, &config.method.mask, config.method.tokenizer.sizes())
     }
 
     fn prepare(
@@ -58,7 +60,7 @@ impl Method for MusicFm {
         let spectrogram = TokenSpectrogramConfig::of(config, spectrogram.as_ref())?;
         let mut random = ClipSeed { seed: QUANTIZER_SEED, step: 0, clip: 0 }.stream("quantizer");
         let drawn = tokenizer.init(spectrogram.input_dim(), || random.normal_pair()[0], ground.device);
-        let tokens = Tokens::Spectrogram(SpectrogramTokens::new(&spectrogram)?, Box::new(drawn));
+        let tokens = Tokens::Spectrogram(Box::new(SpectrogramTokens::new(&spectrogram)?), Box::new(drawn));
         MaskedPrediction::new(config, mask, tokens, tokenizer.sizes())
     }
 }
@@ -79,8 +81,8 @@ mod tests {
         assert!((lines[0].loss - 256.0_f64.ln()).abs() < 1.0, "without knowledge: {}", lines[0].loss);
         assert!(last < first - 0.5, "from {first} to {last}");
         let signals = &lines[39].terms;
-        assert!(signals["used_codes_of_codebook_1"] > 0.1 && signals["perplexity_of_codebook_1"] > 2.0, "{signals:?}");
-        assert!(!lines[38].terms.contains_key("perplexity_of_codebook_1"));
+        assert!(signals["code_usage_1"] > 0.1 && signals["code_perplexity_1"] > 2.0, "{signals:?}");
+        assert!(!lines[38].terms.contains_key("code_perplexity_1"));
         let LoadedModel::MelConformer(model) = model_of(&path) else { panic!("another model") };
         assert_eq!(model.name, "musicfm");
         assert!(matches!(model.tokenizer, Some(MelTokenizer::RandomProjection(_))));

@@ -1,6 +1,6 @@
 //! Tokens of the spectrogram as it was: what masked prediction asks of MuQ and MusicFM.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use solfa_signal::features::MelConfig;
 
@@ -9,7 +9,7 @@ use super::{ConfigError, RunConfig};
 use crate::checkpoint::{EncoderConfig, MelRvqEncoderConfig};
 use crate::data::Batch;
 use crate::embed::EncoderInput;
-use crate::targets::{MelTokenizer, MelTokenizerConfig, ResidualVectorQuantizerConfig};
+use crate::targets::{MelTokenizer, MelTokenizerConfig, ResidualVectorQuantizerConfig, stack_frames};
 
 /// The spectrogram that tokens are made of, for encoders that see another one or none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,6 +95,12 @@ impl SpectrogramTokens {
         let codes = tokenizer.codes(spectrogram, self.fold);
         let num_tokens = codes.dims()[2];
         (codes.into_data().convert::<i64>().iter::<i64>().collect(), num_tokens)
+    }
+
+    /// Frames of the normalised spectrogram, stacked: `[clips, tokens, fold x mels]`.
+    pub(super) fn stacked(&self, batch: &Batch, device: &Device) -> Option<Tensor<3>> {
+        let spectrogram = self.input.spectrogram(first_crops(batch), device)?;
+        Some(stack_frames(spectrogram.swap_dims(1, 2), self.fold))
     }
 }
 

@@ -80,7 +80,8 @@ pub(super) fn tiny(recipe: &str, changes: &[&str]) -> Table {
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut table: Table = text.parse().unwrap();
     // Paths in shipped configurations begin at the repository's root; tests run in this crate's folder.
-    if let Some(toml::Value::String(path)) = table["method"].get_mut("text_model") {
+    let text_model = table.get_mut("method").and_then(|method| method.get_mut("text_model"));
+    if let Some(toml::Value::String(path)) = text_model {
         *path = format!("{}/../../{path}", env!("CARGO_MANIFEST_DIR"));
     }
     for change in changes {

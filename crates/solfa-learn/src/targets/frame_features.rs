@@ -47,7 +47,7 @@ pub enum KMeansFeature {
     Hidden {
         /// The layer's number; 0 is what the first one sees.
         layer: usize,
-        /// The model, by the hash of its weights.
+        /// The model: its folder or file in a configuration, its identity in a file of centroids.
         model: String,
     },
 }

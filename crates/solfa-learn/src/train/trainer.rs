@@ -144,6 +144,10 @@ pub trait TrainingObserver {
     fn tracks_skipped(&mut self, tracks: &[SkippedTrack]) {
         let _ = tracks;
     }
+    /// So many of the steps that [`begins`](Self::begins) told of are done, in what is no training.
+    fn advanced(&mut self, done: u64) {
+        let _ = done;
+    }
     /// It goes on after `step` updates. Newer checkpoints that could not be used are named.
     fn resumed(&mut self, step: u64, skipped: &[SkippedCheckpoint]) {
         let _ = (step, skipped);

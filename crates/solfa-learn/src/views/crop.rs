@@ -17,6 +17,19 @@ pub struct CropConfig {
     /// Two crops instead of one, and how far they are apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pair: Option<PairConfig>,
+    /// Whether a crop is one of the windows that follow each other from the start of a track, instead of any part of it: for
+    /// labels that were made window by window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<WindowsConfig>,
+}
+
+/// Which windows of a track may be drawn.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowsConfig {
+    /// The most of them, from the first on; without it all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maximum: Option<u32>,
 }
 
 /// How far two crops of a track are apart.
@@ -36,6 +49,8 @@ pub struct CropPlan {
     num_samples: usize,
     /// The distances between the starts of two crops, the largest included.
     distances: Option<(u64, u64)>,
+    /// The most windows of a track, where crops are windows.
+    windows: Option<u64>,
 }
 
 /// The longest crop or distance that can be configured, in seconds.
@@ -57,7 +72,12 @@ impl CropPlan {
                 Some((samples(*minimum), maximum.map_or(u64::MAX, samples)))
             }
         };
-        Ok(Self { num_samples: samples(config.seconds) as usize, distances })
+        let windows = config.windows.as_ref().map(|windows| windows.maximum.map_or(u64::MAX, u64::from));
+        if windows.is_some() && distances.is_some() || windows == Some(0) {
+            let (expected, value) = ("1 or more, and no `pair`".to_owned(), windows.unwrap_or(0) as f64);
+            return Err(ViewError::Value { view: "crop", field: "windows", value, expected });
+        }
+        Ok(Self { num_samples: samples(config.seconds) as usize, distances, windows })
     }
 
     /// The length of a crop.
@@ -84,6 +104,10 @@ impl CropPlan {
     pub fn draw(&self, track_samples: u64, read_samples: usize, random: &mut RandomStream) -> Vec<u64> {
         assert!(track_samples >= self.minimum_track_samples(read_samples), "{track_samples} samples are too few");
         let last_start = track_samples - read_samples as u64;
+        if let Some(maximum) = self.windows {
+            let window = self.num_samples as u64;
+            return vec![random.below((last_start / window + 1).min(maximum)) * window];
+        }
         let Some((minimum, maximum)) = self.distances else { return vec![random.below(last_start + 1)] };
         let maximum = maximum.min(last_start);
         loop {
@@ -107,7 +131,7 @@ mod tests {
             minimum_distance_seconds: minimum,
             maximum_distance_seconds: maximum,
         });
-        CropPlan::new(&CropConfig { seconds, pair }, 10)
+        CropPlan::new(&CropConfig { seconds, pair, windows: None }, 10)
     }
 
     fn random() -> RandomStream {
@@ -166,5 +190,24 @@ mod tests {
 
     fn parsed(text: &str) -> Result<CropConfig, String> {
         serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn windows_follow_each_other_from_the_start() {
+        let plan = |maximum| {
+            let config = CropConfig { seconds: 3.0, pair: None, windows: Some(WindowsConfig { maximum }) };
+            CropPlan::new(&config, 10).unwrap()
+        };
+        let mut random = ClipSeed { seed: 1, step: 0, clip: 0 }.stream("crop");
+        let mut starts = |plan: &CropPlan, samples| {
+            let drawn: std::collections::BTreeSet<u64> =
+                (0..200).flat_map(|_| plan.draw(samples, 30, &mut random)).collect();
+            drawn.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(starts(&plan(None), 119), [0, 30, 60], "what is left at the end is no window");
+        assert_eq!(starts(&plan(Some(2)), 119), [0, 30]);
+        assert_eq!(starts(&plan(Some(9)), 30), [0]);
+        let none = CropConfig { seconds: 3.0, pair: None, windows: Some(WindowsConfig { maximum: Some(0) }) };
+        assert!(CropPlan::new(&none, 10).unwrap_err().to_string().contains("`windows` is 0"));
     }
 }

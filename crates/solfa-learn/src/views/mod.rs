@@ -35,7 +35,7 @@ mod time;
 
 pub use block_mask::{BlockMask, BlockMaskConfig};
 pub use chain::{NoOtherClips, OtherClips, ViewChain, ViewConfig};
-pub use crop::{CropConfig, CropPlan, PairConfig};
+pub use crop::{CropConfig, CropPlan, PairConfig, WindowsConfig};
 pub use error::ViewError;
 pub use filter::{Filter, FilterKind};
 pub use gain::Gain;

@@ -45,9 +45,9 @@ mod tests {
 
     #[test]
     fn a_line_has_its_slope_away_from_its_ends() {
-        let ramp: Vec<f32> = (0..8).flat_map(|frame| [3.0 * frame as f32, 1.0]).collect();
-        let frames = with_deltas(&Frames::new(ramp, 8, 2, 100.0), 2);
-        assert_eq!((frames.num_frames(), frames.dim(), frames.frames_per_second()), (8, 6, 100.0));
+        let ramp: Vec<f32> = (0..9).flat_map(|frame| [3.0 * frame as f32, 1.0]).collect();
+        let frames = with_deltas(&Frames::new(ramp, 9, 2, 100.0), 2);
+        assert_eq!((frames.num_frames(), frames.dim(), frames.frames_per_second()), (9, 6, 100.0));
         assert_eq!(frames.frame(4), [12.0, 1.0, 3.0, 0.0, 0.0, 0.0]);
         // (1 * 3 + 2 * 6) / 10 at the beginning, where the first frame goes on.
         assert_eq!(frames.frame(0)[2], 1.5);

@@ -14,7 +14,7 @@ const THREADS: LoaderThreads = LoaderThreads { threads: 2, batches_ahead: 2 };
 fn config(clips_per_batch: usize, seconds: f64) -> SamplingConfig {
     SamplingConfig {
         clips_per_batch,
-        crop: CropConfig { seconds, pair: None },
+        crop: CropConfig { seconds, pair: None, windows: None },
         views: Vec::new(),
         short_tracks: ShortTracks::Skip,
         epoch_end: EpochEnd::Continue,
