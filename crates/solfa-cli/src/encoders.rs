@@ -134,16 +134,22 @@ pub(crate) fn load(model: &str, device: DeviceChoice) -> anyhow::Result<NamedMod
     Ok(NamedModel { name, model, device })
 }
 
-/// What a network that has learned nothing is asked for by: `untrained:muq`, or `untrained:muq@7` for another seed.
+/// What a network that has learned nothing is asked for by: `untrained:muq`, or `untrained:muq@7` for another seed; or
+/// `untrained:RUN` for the network of a run before its training.
 const UNTRAINED_PREFIX: &str = "untrained:";
 
 fn untrained(model: &str, text: &str, device: DeviceChoice) -> anyhow::Result<NamedModel> {
     let wrong = |reason: String| UsageError(format!("--model {model}: {reason}"));
     let (name, seed) = text.split_once('@').unwrap_or((text, "0"));
-    let architecture: Untrained = name.parse().map_err(wrong)?;
     let seed = seed.parse().map_err(|_| wrong(format!("expected a whole number as the seed, found `{seed}`")))?;
     let device = device.open()?;
-    let loaded = architecture.load(seed, &device);
+    let loaded = match name.parse::<Untrained>() {
+        Ok(architecture) => architecture.load(seed, &device),
+        Err(_) if Path::new(name).exists() => Checkpoint::open(Path::new(name))
+            .and_then(|checkpoint| checkpoint.load_untrained(seed, &device))
+            .with_context(|| format!("--model {model}"))?,
+        Err(reason) => return Err(wrong(format!("{reason}, or the folder of a run")).into()),
+    };
     Ok(NamedModel { name: model.to_owned(), model: loaded, device })
 }
 

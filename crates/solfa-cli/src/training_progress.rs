@@ -1,6 +1,8 @@
 //! What `solfa pretrain` shows while it trains, and how it is stopped.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -66,6 +68,33 @@ impl StopRequests {
     }
 }
 
+/// Probes of a run while it trains.
+#[derive(Clone, Debug)]
+pub(crate) struct Probes {
+    /// Updates from one to the next.
+    pub(crate) every: u64,
+    /// What is probed: as for `solfa probe --suite`.
+    pub(crate) suite: String,
+    /// The run.
+    pub(crate) run: PathBuf,
+}
+
+impl Probes {
+    /// Probes a checkpoint, in a program of its own: nothing that happens there can end the training.
+    ///
+    /// # Errors
+    /// That it failed, with how.
+    fn run(&self, step: u64) -> Result<(), String> {
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let mut command = Command::new(program);
+        command.args(["probe", "--suite", &self.suite]);
+        command.arg("--model").arg(self.run.join(format!("checkpoints/step-{step:07}.safetensors")));
+        command.arg("--output").arg(self.run.join("probes"));
+        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().map_err(|error| error.to_string())?;
+        if status.success() { Ok(()) } else { Err(format!("`solfa probe` ended with {status}")) }
+    }
+}
+
 /// A bar with the loss, the learning rate, the speed and the time left on standard error, where that is a terminal; else a
 /// line every half minute.
 pub(crate) struct TrainingProgress {
@@ -78,11 +107,12 @@ pub(crate) struct TrainingProgress {
     last_line: Instant,
     /// Tracks that were named as skipped.
     told: BTreeSet<usize>,
+    probes: Option<Probes>,
 }
 
 impl TrainingProgress {
     /// For a run, before its first training begins.
-    pub(crate) fn new(stop: StopRequests) -> Self {
+    pub(crate) fn new(stop: StopRequests, probes: Option<Probes>) -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {wide_msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -91,7 +121,7 @@ impl TrainingProgress {
             bar.enable_steady_tick(Duration::from_millis(250));
         }
         let (numbers, last_line) = (Numbers::default(), Instant::now());
-        Self { bar, name: String::new(), steps: 0, stop, numbers, last_line, told: BTreeSet::new() }
+        Self { bar, name: String::new(), steps: 0, stop, numbers, last_line, told: BTreeSet::new(), probes }
     }
 
     /// Whether the training was stopped by a signal.
@@ -159,6 +189,21 @@ impl TrainingObserver for TrainingProgress {
             note(&self.line());
             self.last_line = Instant::now();
         }
+    }
+
+    fn saved(&mut self, step: u64) {
+        let Some(probes) = &self.probes else { return };
+        // What is fitted first has steps of its own, and no encoder that could be probed.
+        let name = format!("checkpoints/step-{step:07}.safetensors");
+        if !step.is_multiple_of(probes.every) || !probes.run.join(name).is_file() {
+            return;
+        }
+        self.bar.suspend(|| {
+            note(&format!("probing the encoder after step {step}"));
+            if let Err(reason) = probes.run(step) {
+                note(&format!("the probe after step {step} failed: {reason}; the training goes on"));
+            }
+        });
     }
 
     fn wants_to_stop(&mut self) -> bool {
@@ -259,7 +304,7 @@ mod tests {
     #[test]
     fn an_observer_stops_when_it_was_asked() {
         let stop = StopRequests::default();
-        let mut progress = TrainingProgress::new(stop.clone());
+        let mut progress = TrainingProgress::new(stop.clone(), None);
         progress.begins("muq", 10);
         progress.resumed(3, &[SkippedCheckpoint { path: "step-4".into(), reason: "cut short".into() }]);
         progress.stepped(&line(4, 1.0));
@@ -275,7 +320,7 @@ mod tests {
     #[test]
     #[ignore = "is run by another test"]
     fn a_program_that_is_stopped() {
-        let mut progress = TrainingProgress::new(StopRequests::catch().unwrap());
+        let mut progress = TrainingProgress::new(StopRequests::catch().unwrap(), None);
         println!("ready");
         let start = Instant::now();
         while !progress.wants_to_stop() && start.elapsed() < Duration::from_secs(60) {
@@ -291,7 +336,6 @@ mod tests {
     #[test]
     fn signals_stop_and_then_end_the_program() {
         use std::io::{BufRead as _, BufReader, Read as _};
-        use std::process::{Command, Stdio};
 
         let name = "training_progress::tests::a_program_that_is_stopped";
         let mut child = Command::new(std::env::current_exe().unwrap())

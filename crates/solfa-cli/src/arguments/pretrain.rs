@@ -59,6 +59,14 @@ pub(crate) struct PretrainArguments {
     #[arg(long, value_name = "N", requires = "from_model")]
     pub(crate) layer: Option<usize>,
 
+    /// Probe the encoder every N updates (a multiple of training.checkpoint_every), into the run's folder `probes`
+    #[arg(long, value_name = "N")]
+    pub(crate) probe_every: Option<u64>,
+
+    /// What is probed: `bundled` (some minutes each time), or a TOML file as for `solfa probe --suite`
+    #[arg(long, value_name = "bundled|FILE.toml", default_value = "bundled", requires = "probe_every")]
+    pub(crate) probe_suite: String,
+
     /// Where to compute: cpu, vulkan or cuda
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: DeviceChoice,

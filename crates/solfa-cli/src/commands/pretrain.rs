@@ -5,13 +5,13 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 use solfa_learn::recipe::{Ground, Plan, PretrainError, of_hidden_states, set};
-use solfa_learn::train::{KEYS_THAT_MAY_CHANGE, RunError, RunFolder, RunRecord, read_log};
-use toml::Table;
+use solfa_learn::train::{KEYS_THAT_MAY_CHANGE, RunError, RunFolder, RunRecord, TrainingError, read_log};
+use toml::{Table, Value};
 
 use crate::arguments::PretrainArguments;
 use crate::terminal::{self, Outcome, UsageError};
 use crate::training_data::{self, TrainingData};
-use crate::training_progress::{StopRequests, TrainingProgress};
+use crate::training_progress::{Probes, StopRequests, TrainingProgress};
 
 /// What came of it, for machines.
 #[derive(Serialize)]
@@ -46,12 +46,21 @@ pub(crate) fn run(arguments: &PretrainArguments) -> anyhow::Result<Outcome> {
     if !resume && output.join("config.toml").exists() {
         return Err(RunError::Exists { path: output.clone() }.into());
     }
-    let data = arguments.data.clone().or_else(|| record.map(|record| record.data)).unwrap_or_default();
+    let recorded = || record.as_ref().map(|record| record.data.clone());
+    let data = arguments.data.clone().or_else(recorded).unwrap_or_default();
     let with_texts = plan.learns_from_texts();
     let TrainingData { collection, texts, description } =
         training_data::open(&data, plan.sample_rate(), *resampler, with_texts)?;
     terminal::note(&format!("learning from {description}"));
     plan.check_data(&collection, &texts).with_context(|| format!("--data {data}"))?;
+    let data_sha256 = collection.data_sha256();
+    if let Some(record) = &record
+        && record.data_sha256 != data_sha256
+    {
+        let path = output.clone();
+        let (expected, found) = (record.data_sha256.clone(), data_sha256);
+        return Err(TrainingError::OtherData { path, expected, found }.into());
+    }
     let folder = if *resume {
         RunFolder::resume(output, &resolved, &KEYS_THAT_MAY_CHANGE)?
     } else {
@@ -60,12 +69,13 @@ pub(crate) fn run(arguments: &PretrainArguments) -> anyhow::Result<Outcome> {
     folder.write_record(&RunRecord {
         program: format!("solfa {}", env!("CARGO_PKG_VERSION")),
         data,
-        data_sha256: collection.data_sha256(),
+        data_sha256,
         num_tracks: collection.len(),
         sample_rate: plan.sample_rate(),
         resampler: resampler.to_string(),
     })?;
-    let mut progress = TrainingProgress::new(StopRequests::catch()?);
+    let probes = probes(arguments, &resolved)?;
+    let mut progress = TrainingProgress::new(StopRequests::catch()?, probes);
     let ground = Ground { folder: &folder, collection: &collection, texts: &texts, device: &device };
     let trained = plan.run(&ground, &mut progress);
     progress.finish();
@@ -78,7 +88,7 @@ pub(crate) fn run(arguments: &PretrainArguments) -> anyhow::Result<Outcome> {
     }
     let lines = if folder.log_path().exists() { read_log(&folder.log_path())? } else { Vec::new() };
     let (steps, loss) = lines.last().map_or((0, None), |line| (line.step, Some(line.loss)));
-    let recipe = resolved.get("recipe").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
+    let recipe = resolved.get("recipe").and_then(Value::as_str).unwrap_or_default().to_owned();
     if arguments.json {
         let loss = loss.filter(|loss| loss.is_finite());
         terminal::print_json(&Summary { output, recipe, steps, loss, is_finished: !progress.was_stopped() })?;
@@ -102,4 +112,17 @@ fn configuration(arguments: &PretrainArguments) -> anyhow::Result<Table> {
     let text = fs_err::read_to_string(path)?;
     let table = text.parse::<Table>();
     Ok(table.map_err(|error| UsageError(format!("{}: expected a configuration in TOML: {error}", path.display())))?)
+}
+
+/// The probes that were asked for.
+fn probes(arguments: &PretrainArguments, config: &Table) -> anyhow::Result<Option<Probes>> {
+    let Some(every) = arguments.probe_every else { return Ok(None) };
+    let training = config.get("training").and_then(Value::as_table);
+    let saved_every = training.and_then(|training| training.get("checkpoint_every")).and_then(Value::as_integer);
+    let saved_every = saved_every.and_then(|number| u64::try_from(number).ok()).unwrap_or(1);
+    if every == 0 || !every.is_multiple_of(saved_every) {
+        let reason = format!("--probe-every {every}: expected a multiple of training.checkpoint_every, {saved_every}");
+        return Err(UsageError(reason).into());
+    }
+    Ok(Some(Probes { every, suite: arguments.probe_suite.clone(), run: arguments.output.clone() }))
 }

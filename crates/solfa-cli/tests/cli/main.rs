@@ -15,6 +15,7 @@ mod hostile;
 mod inputs;
 mod models;
 mod pack;
+mod pretrain;
 mod probe;
 mod report;
 mod resume;

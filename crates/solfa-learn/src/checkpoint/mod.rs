@@ -200,8 +200,25 @@ impl Checkpoint {
             }
             Family::MultiView(config) => LoadedModel::MultiView(Box::new(multi_view::load(config, source, device)?)),
             Family::Vit1d(config) => LoadedModel::Vit1d(Box::new(vit1d::load(config, source, device)?)),
-            Family::Run(config) => run::load(config, source, device)?,
+            Family::Run(config) => run::load(config, source, run::Weights::Stored, device)?,
         })
+    }
+}
+
+impl Checkpoint {
+    /// The network of a run of pre-training as it would be without training: the control of every probe of the run. The
+    /// same numbers for the same seed.
+    ///
+    /// # Errors
+    /// A checkpoint that is no run.
+    pub fn load_untrained(self, seed: u64, device: &Device) -> Result<LoadedModel, CheckpointError> {
+        match &self.family {
+            Family::Run(config) => run::load(config, &self.source, run::Weights::Drawn { seed }, device),
+            _ => Err(CheckpointError::Config {
+                path: self.source.files()[0].clone(),
+                reason: "expected a run of pre-training, whose network can be had untrained".to_owned(),
+            }),
+        }
     }
 }
 

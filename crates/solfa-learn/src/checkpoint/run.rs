@@ -6,11 +6,14 @@
 
 use std::path::{Path, PathBuf};
 
+use burn::module::Module;
 use burn::tensor::Device;
 use fs_err as fs;
 use serde::Deserialize;
+use solfa_signal::encoder::sha256_hex;
 use solfa_signal::features::MelSpectrogram;
 
+use super::untrained::INITIALISATION;
 use super::{
     CheckpointError, EncoderConfig, LoadedModel, MelConformerModel, MelRvqModel, MultiViewMethod, MultiViewModel,
     TensorSource, Vit1dModel, WaveformTransformerModel, folder_of, mulan, restore_module,
@@ -129,12 +132,46 @@ fn method_of(recipe: &str) -> MultiViewMethod {
     }
 }
 
-/// Builds the model from its tensors.
-pub(super) fn load(run: &RunModel, source: &TensorSource, device: &Device) -> Result<LoadedModel, CheckpointError> {
-    if let (Some(joint_space), EncoderConfig::MelConformer(config)) = (&run.joint_space, &run.encoder) {
-        return Ok(LoadedModel::Mulan(Box::new(joint_space.load(config.clone(), source, device)?)));
+/// Where the numbers of a run's network come from.
+#[derive(Clone, Copy)]
+pub(super) enum Weights {
+    /// Its checkpoint.
+    Stored,
+    /// A generator, as before training: the control of every probe of the run.
+    Drawn {
+        /// Where the generator begins.
+        seed: u64,
+    },
+}
+
+impl Weights {
+    /// The module with its numbers.
+    pub(super) fn put<M: Module>(self, module: M, prefix: &str, source: &TensorSource) -> Result<M, CheckpointError> {
+        match self {
+            Self::Stored => restore_module(module, prefix, source),
+            Self::Drawn { .. } => Ok(module),
+        }
     }
-    let weights_sha256 = source.sha256()?;
+}
+
+/// Builds the model.
+pub(super) fn load(
+    run: &RunModel,
+    source: &TensorSource,
+    weights: Weights,
+    device: &Device,
+) -> Result<LoadedModel, CheckpointError> {
+    let weights_sha256 = match weights {
+        Weights::Stored => source.sha256()?,
+        Weights::Drawn { seed } => {
+            device.seed(seed);
+            sha256_hex(format!("untrained {INITIALISATION} {:?} seed {seed}", run.encoder))
+        }
+    };
+    if let (Some(joint_space), EncoderConfig::MelConformer(config)) = (&run.joint_space, &run.encoder) {
+        let model = joint_space.load(config.clone(), source, (weights, &weights_sha256), device)?;
+        return Ok(LoadedModel::Mulan(Box::new(model)));
+    }
     let spectrogram = |config: &solfa_signal::features::MelConfig| {
         MelSpectrogram::new(config.clone())
             .map_err(|error| CheckpointError::Config { path: source.files()[0].clone(), reason: error.to_string() })
@@ -145,7 +182,7 @@ pub(super) fn load(run: &RunModel, source: &TensorSource, device: &Device) -> Re
             let fold = config.network.time_strides.iter().product();
             let tokenizer = run.tokenizer.as_ref().map(|tokenizer| {
                 let tokenizer = tokenizer.init(config.network.num_mels * fold, || 0.0, device);
-                restore_module(tokenizer, "network.tokenizer", source)
+                weights.put(tokenizer, "network.tokenizer", source)
             });
             let tokenizer = tokenizer.transpose()?;
             LoadedModel::MelConformer(Box::new(MelConformerModel {
@@ -153,7 +190,7 @@ pub(super) fn load(run: &RunModel, source: &TensorSource, device: &Device) -> Re
                 mel: spectrogram(&config.mel)?,
                 mel_mean: config.mel_mean,
                 mel_deviation: config.mel_deviation,
-                network: restore_module(network, "network.backbone.MelConformer", source)?,
+                network: weights.put(network, "network.backbone.MelConformer", source)?,
                 config: config.network,
                 fold,
                 tokenizer,
@@ -179,7 +216,7 @@ pub(super) fn load(run: &RunModel, source: &TensorSource, device: &Device) -> Re
                     path: source.files()[0].clone(),
                     reason: error.to_string(),
                 })?,
-                network: restore_module(network, "network.backbone.WaveformTransformer", source)?,
+                network: weights.put(network, "network.backbone.WaveformTransformer", source)?,
                 config: config.network,
                 weights_sha256,
                 notes: Vec::new(),
@@ -189,7 +226,7 @@ pub(super) fn load(run: &RunModel, source: &TensorSource, device: &Device) -> Re
             let network = ModifiedResNet::new(&config.network, device);
             LoadedModel::MultiView(Box::new(MultiViewModel {
                 mel: spectrogram(&solfa_signal::features::MelConfig::multi_view())?,
-                network: restore_module(network, "network.backbone.Resnet", source)?,
+                network: weights.put(network, "network.backbone.Resnet", source)?,
                 config: config.network,
                 method: method_of(&run.recipe),
                 weights_sha256,
@@ -199,7 +236,7 @@ pub(super) fn load(run: &RunModel, source: &TensorSource, device: &Device) -> Re
             let network = Vit1d::new(&config.network, device);
             LoadedModel::Vit1d(Box::new(Vit1dModel {
                 mel: spectrogram(&config.mel)?,
-                network: restore_module(network, "network.backbone.Vit1d", source)?,
+                network: weights.put(network, "network.backbone.Vit1d", source)?,
                 config,
                 weights_sha256,
             }))
@@ -208,7 +245,7 @@ pub(super) fn load(run: &RunModel, source: &TensorSource, device: &Device) -> Re
             let quantizer = ResidualVectorQuantizer::new(&config.quantizer, device);
             LoadedModel::MelRvq(Box::new(MelRvqModel {
                 mel: spectrogram(&config.mel)?,
-                quantizer: restore_module(quantizer, "network.quantizer", source)?,
+                quantizer: weights.put(quantizer, "network.quantizer", source)?,
                 config,
                 weights_sha256,
             }))

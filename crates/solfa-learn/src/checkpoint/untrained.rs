@@ -12,7 +12,7 @@ use crate::targets::{MelTokenizer, ResidualVectorQuantizer, ResidualVectorQuanti
 
 /// Part of every untrained model's identity: raised when other weights would come of the same seed, as with another
 /// version of Burn.
-const INITIALISATION: &str = "burn 0.22";
+pub(super) const INITIALISATION: &str = "burn 0.22";
 
 /// An architecture that can be had without training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

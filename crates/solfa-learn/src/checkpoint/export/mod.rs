@@ -112,7 +112,10 @@ impl LoadedModel {
             model: self.kind(),
             format: format.name(),
             reason,
-            fitting: self.formats().into_iter().map(ExportFormat::name).collect::<Vec<_>>().join(", "),
+            fitting: match self.formats().as_slice() {
+                [] => "no layout that is published can hold it".to_owned(),
+                fitting => fitting.iter().map(|format| format.name()).collect::<Vec<_>>().join(", "),
+            },
         })?;
         if let Self::Vit1d(model) = self {
             check_no_others(folder, &["model.safetensors"])?;

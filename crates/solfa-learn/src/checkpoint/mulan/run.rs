@@ -8,9 +8,10 @@ use solfa_signal::features::MelSpectrogram;
 
 use super::config::LARGEST_FEED_FORWARD_MULTIPLE;
 use super::{MulanAudio, MulanModel, MulanText};
+use crate::checkpoint::run::Weights;
 use crate::checkpoint::sizes::{LARGEST_DEPTH, LARGEST_WIDTH, check_size};
 use crate::checkpoint::text_model::{TextModel, TextModelRecord};
-use crate::checkpoint::{CheckpointError, MelConformerEncoderConfig, TensorSource, restore_module, to_hexadecimal};
+use crate::checkpoint::{CheckpointError, MelConformerEncoderConfig, TensorSource, to_hexadecimal};
 use crate::model::{JointSpaceConfig, JointSpaceHead, MelConformer, MulanConfig, TowerTransformerConfig};
 
 /// What a run's folder says of its joint space.
@@ -36,7 +37,7 @@ impl JointSpaceRun {
         Ok(Self { joint_space, text_model, record: TextModelRecord::read(folder)?, clip_seconds })
     }
 
-    /// Builds both towers.
+    /// Builds both towers; `run_sha256` names the numbers that the run's part of them has.
     ///
     /// # Errors
     /// A text model that is gone or another one now; tensors that do not fit.
@@ -44,6 +45,7 @@ impl JointSpaceRun {
         &self,
         encoder: MelConformerEncoderConfig,
         source: &TensorSource,
+        (weights, run_sha256): (Weights, &str),
         device: &Device,
     ) -> Result<MulanModel, CheckpointError> {
         let MelConformerEncoderConfig { mel, mel_mean, mel_deviation, network } = encoder;
@@ -66,13 +68,17 @@ impl JointSpaceRun {
             mel,
             mel_mean,
             mel_deviation,
-            network: restore_module(audio_network, "network.backbone.MelConformer", source)?,
-            head: restore_module(JointSpaceHead::new(&config.audio_head, device), "network.audio_head", source)?,
+            network: weights.put(audio_network, "network.backbone.MelConformer", source)?,
+            head: weights.put(JointSpaceHead::new(&config.audio_head, device), "network.audio_head", source)?,
         };
-        let head = restore_module(JointSpaceHead::new(&config.text_head, device), "network.text_head", source)?;
-        let scale = source.read_floats("network.log_scale")?.first().map(|&logarithm| f64::from(logarithm).exp());
+        let head = weights.put(JointSpaceHead::new(&config.text_head, device), "network.text_head", source)?;
+        let scale = match weights {
+            Weights::Stored => source.read_floats("network.log_scale")?.first().copied(),
+            Weights::Drawn { .. } => None,
+        };
+        let scale = scale.map(|logarithm| f64::from(logarithm).exp());
         // As of several files: the text model's weights count like the run's.
-        let weights_sha256 = to_hexadecimal(&Sha256::digest(format!("{}\n{text_sha256}", source.sha256()?)));
+        let weights_sha256 = to_hexadecimal(&Sha256::digest(format!("{run_sha256}\n{text_sha256}")));
         Ok(MulanModel {
             audio,
             text: MulanText { model_name: name, tokenizer, network: text_network, head },
