@@ -17,7 +17,7 @@ const AUDIO_EXTENSIONS: [&str; 24] = [
 ];
 
 /// Names that the column or field of a path has in a manifest.
-const PATH_FIELDS: [&str; 2] = ["path", "audio_path"];
+pub(crate) const PATH_FIELDS: [&str; 2] = ["path", "audio_path"];
 
 /// Characters that make a path a pattern.
 const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
@@ -284,7 +284,7 @@ fn path_of_bytes(bytes: &[u8]) -> anyhow::Result<PathBuf> {
 }
 
 /// A path of a list: as it stands where that exists, else below the folder of its manifest.
-fn recording_of(path: PathBuf, manifest: Option<&Path>) -> Recording {
+pub(crate) fn recording_of(path: PathBuf, manifest: Option<&Path>) -> Recording {
     let relative = below_root(&path);
     let beside = manifest.and_then(Path::parent).map(|folder| folder.join(&path));
     match beside {

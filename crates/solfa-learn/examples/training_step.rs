@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let collection = Collection::survey(Arc::new(Noise))?;
     let device = DeviceChoice::Cpu.open()?;
     let mut times = Times::default();
-    plan.run(&Ground { folder: &folder, collection: &collection, device: &device }, &mut times)?;
+    plan.run(&Ground { folder: &folder, collection: &collection, texts: &[], device: &device }, &mut times)?;
     let Times(mut times) = times;
     // The first step makes moments and asks for memory.
     times.remove(0);

@@ -5,8 +5,9 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::compose::{MAXIMUM_PIECE_SECONDS, MINIMUM_PIECE_SECONDS, Request, compose};
+use crate::compose::{ComposeError, MAXIMUM_PIECE_SECONDS, MINIMUM_PIECE_SECONDS, Piece, Request, compose};
 use crate::dice::Dice;
+use crate::labels::Labels;
 use crate::render::{BuiltinSynth, RenderError, Renderer, SAMPLE_RATES};
 use crate::suite::SuiteError;
 
@@ -28,7 +29,7 @@ impl GeneratedTracks {
     /// A length that no piece has, or a rate that nothing is rendered at.
     pub fn new(seed: u64, seconds: f64, sample_rate: u32) -> Result<Self, SuiteError> {
         if !(MINIMUM_PIECE_SECONDS..=MAXIMUM_PIECE_SECONDS).contains(&seconds) {
-            return Err(crate::compose::ComposeError::Seconds { found: seconds }.into());
+            return Err(ComposeError::Seconds { found: seconds }.into());
         }
         if !(SAMPLE_RATES.0..=SAMPLE_RATES.1).contains(&sample_rate) {
             return Err(RenderError::SampleRate { found: sample_rate }.into());
@@ -51,9 +52,20 @@ impl GeneratedTracks {
     /// # Errors
     /// A piece that cannot be played, which is a fault of the composer.
     pub fn render(&self, track: u64) -> Result<Vec<f32>, SuiteError> {
+        Ok(BuiltinSynth.render(&self.piece(track)?.performance, self.sample_rate)?.into_samples())
+    }
+
+    /// Composes a track without rendering it: all that is known of it.
+    ///
+    /// # Errors
+    /// As [`render`](Self::render).
+    pub fn labels(&self, track: u64) -> Result<Labels, SuiteError> {
+        Ok(self.piece(track)?.labels)
+    }
+
+    fn piece(&self, track: u64) -> Result<Piece, ComposeError> {
         let seed = Dice::new(self.seed, &format!("track {track}")).seed();
-        let piece = compose(&Request { seed, style: None, key: None, seconds: self.seconds })?;
-        Ok(BuiltinSynth.render(&piece.performance, self.sample_rate)?.into_samples())
+        compose(&Request { seed, style: None, key: None, seconds: self.seconds })
     }
 
     /// The SHA-256, in hexadecimal, of all that determines a track: the settings, its number, and the versions of composer
@@ -80,6 +92,9 @@ mod tests {
         assert!(first == tracks.render(0).unwrap());
         assert!(first.iter().all(|sample| sample.abs() <= 1.0));
         assert!(first.iter().any(|sample| sample.abs() > 0.05), "it is not silence");
+        let labels = tracks.labels(0).unwrap();
+        assert!(labels.style.is_some() && labels.key.is_some() && !labels.instruments.is_empty());
+        assert_eq!(labels, tracks.labels(0).unwrap());
         let other_seed = GeneratedTracks::new(8, 8.0, 16_000).unwrap();
         for other in [tracks.render(1), other_seed.render(0)] {
             assert!(first != other.unwrap());

@@ -40,6 +40,7 @@ pub(crate) fn run(arguments: &PretrainArguments) -> anyhow::Result<Outcome> {
         Some(path) => UsageError(format!("{}: {error}", path.display())),
         None => UsageError(error.to_string()),
     })?;
+    plan.check_files()?;
     let resolved = plan.resolved()?;
     let record = if *resume { Some(RunFolder::open(output)?.read_record()?) } else { None };
     if !resume && output.join("config.toml").exists() {
@@ -47,9 +48,11 @@ pub(crate) fn run(arguments: &PretrainArguments) -> anyhow::Result<Outcome> {
     }
     let recorded = || record.as_ref().map(|record| record.data.clone());
     let data = arguments.data.clone().or_else(recorded).unwrap_or_default();
-    let TrainingData { collection, description } = training_data::open(&data, plan.sample_rate(), *resampler)?;
+    let with_texts = plan.learns_from_texts();
+    let TrainingData { collection, texts, description } =
+        training_data::open(&data, plan.sample_rate(), *resampler, with_texts)?;
     terminal::note(&format!("learning from {description}"));
-    plan.check_data(&collection).with_context(|| format!("--data {data}"))?;
+    plan.check_data(&collection, &texts).with_context(|| format!("--data {data}"))?;
     let data_sha256 = collection.data_sha256();
     if let Some(record) = &record
         && record.data_sha256 != data_sha256
@@ -73,7 +76,8 @@ pub(crate) fn run(arguments: &PretrainArguments) -> anyhow::Result<Outcome> {
     })?;
     let probes = probes(arguments, &resolved)?;
     let mut progress = TrainingProgress::new(StopRequests::catch()?, probes);
-    let trained = plan.run(&Ground { folder: &folder, collection: &collection, device: &device }, &mut progress);
+    let ground = Ground { folder: &folder, collection: &collection, texts: &texts, device: &device };
+    let trained = plan.run(&ground, &mut progress);
     progress.finish();
     let name = output.display();
     match trained {

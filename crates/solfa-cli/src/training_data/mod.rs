@@ -9,14 +9,17 @@
 //! | `synth:` with or without settings | pieces that are composed and rendered when they are asked for |
 
 mod synth;
+mod texts;
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use solfa_learn::data::{AudioFile, Collection, FileTracks, PackedTracks, TrackSource};
+use solfa_learn::recipe::TrackTexts;
 use solfa_signal::audio::Resampler;
 
 use crate::inputs::{FailedInput, Inputs};
@@ -33,6 +36,8 @@ const PACKED: [&str; 2] = ["index.json", "samples.i16"];
 pub(crate) struct FoundTracks {
     /// The tracks.
     pub(crate) source: Arc<dyn TrackSource>,
+    /// The files that they are read from, in their order; none of a packed store or of what is composed.
+    paths: Vec<PathBuf>,
     /// What they are, for people.
     pub(crate) description: String,
     /// Folders and files that could not be looked into.
@@ -45,16 +50,37 @@ pub(crate) struct FoundTracks {
 pub(crate) struct TrainingData {
     /// The tracks and their lengths.
     pub(crate) collection: Collection,
+    /// What is said of each; empty where nobody asked, or where nothing is known.
+    pub(crate) texts: Vec<TrackTexts>,
     /// What they are, for people.
     pub(crate) description: String,
 }
 
-/// Finds what to learn from, and reads how long every track is. Damaged files are listed on standard error, and left out.
+/// What is said of tracks, in their order: a manifest's columns, or what the composer knows. Nothing for other data.
+///
+/// # Errors
+/// A manifest that cannot be read, or says something that is no text.
+fn texts_of(data: &str, source: &FoundTracks, sample_rate: u32) -> anyhow::Result<Vec<TrackTexts>> {
+    if let Some(settings) = data.strip_prefix(SYNTH) {
+        return SynthTracks::parse(settings, sample_rate)?.texts();
+    }
+    let mut of_paths = if Path::new(data).is_file() { texts::of_manifest(Path::new(data))? } else { HashMap::new() };
+    Ok(source.paths.iter().map(|path| of_paths.remove(path).unwrap_or_default()).collect())
+}
+
+/// Finds what to learn from, and reads how long every track is; and what is said of each, where `with_texts`. Damaged files are listed on standard error, and left out.
 ///
 /// # Errors
 /// A [`UsageError`] for settings of `synth:` that cannot be; an input that is not there; nothing that can be read.
-pub(crate) fn open(data: &str, sample_rate: u32, resampler: Resampler) -> anyhow::Result<TrainingData> {
-    let FoundTracks { source, description, failed, .. } = find(data, sample_rate, resampler)?;
+pub(crate) fn open(
+    data: &str,
+    sample_rate: u32,
+    resampler: Resampler,
+    with_texts: bool,
+) -> anyhow::Result<TrainingData> {
+    let found = find(data, sample_rate, resampler)?;
+    let texts = if with_texts { texts_of(data, &found, sample_rate)? } else { Vec::new() };
+    let FoundTracks { source, description, failed, .. } = found;
     let counter = Counter::new("tracks looked at");
     counter.expect(source.len());
     let surveyed = Collection::survey_with(source, &|| counter.one_done());
@@ -69,7 +95,7 @@ pub(crate) fn open(data: &str, sample_rate: u32, resampler: Resampler) -> anyhow
         skipped => format!("; {skipped} skipped"),
     };
     let description = format!("{description}: {used} tracks, {}{skipped}", duration(collection.seconds()));
-    Ok(TrainingData { collection, description })
+    Ok(TrainingData { collection, texts, description })
 }
 
 /// Finds what to learn from without opening a track.
@@ -81,7 +107,8 @@ pub(crate) fn find(data: &str, sample_rate: u32, resampler: Resampler) -> anyhow
     if let Some(settings) = data.strip_prefix(SYNTH) {
         let tracks = SynthTracks::parse(settings, sample_rate)?;
         let description = tracks.description();
-        return Ok(FoundTracks { source: Arc::new(tracks), description, failed: Vec::new(), is_packed: false });
+        let (source, paths) = (Arc::new(tracks), Vec::new());
+        return Ok(FoundTracks { source, paths, description, failed: Vec::new(), is_packed: false });
     }
     let path = Path::new(data);
     if PACKED.iter().all(|name| path.join(name).is_file()) {
@@ -98,13 +125,14 @@ pub(crate) fn find(data: &str, sample_rate: u32, resampler: Resampler) -> anyhow
                         `audio_path`), a folder of `solfa data pack`, or `synth:`";
         return Err(reason.context(format!("nothing to learn from; {expected}")));
     }
+    let paths = recordings.iter().map(|recording| recording.path.clone()).collect();
     let files: Vec<AudioFile> = recordings
         .into_iter()
         .map(|recording| AudioFile { name: slashed(&recording.relative), path: recording.path })
         .collect();
     let description = data.to_owned();
     let source = Arc::new(FileTracks::new(files, sample_rate, resampler));
-    Ok(FoundTracks { source, description, failed, is_packed: false })
+    Ok(FoundTracks { source, paths, description, failed, is_packed: false })
 }
 
 fn packed(folder: &Path, sample_rate: u32) -> anyhow::Result<FoundTracks> {
@@ -119,7 +147,8 @@ fn packed(folder: &Path, sample_rate: u32) -> anyhow::Result<FoundTracks> {
         .into());
     }
     let description = format!("{} (packed)", folder.display());
-    Ok(FoundTracks { source: Arc::new(tracks), description, failed: Vec::new(), is_packed: true })
+    let (source, paths) = (Arc::new(tracks), Vec::new());
+    Ok(FoundTracks { source, paths, description, failed: Vec::new(), is_packed: true })
 }
 
 /// Lists what is left out, with the reasons.
@@ -157,8 +186,6 @@ fn slashed(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     fn fixtures() -> PathBuf {
@@ -166,7 +193,7 @@ mod tests {
     }
 
     fn opened(data: &str) -> anyhow::Result<TrainingData> {
-        open(data, 24_000, Resampler::SincHann)
+        open(data, 24_000, Resampler::SincHann, false)
     }
 
     fn names(data: &TrainingData) -> Vec<String> {
@@ -211,9 +238,31 @@ mod tests {
         let found = find(fixtures().join("rainy.wav").to_str().unwrap(), 16_000, Resampler::Fast).unwrap();
         solfa_learn::data::pack(found.source.as_ref(), folder.path(), &|_, _| {}).unwrap();
         let store = folder.path().to_str().unwrap();
-        let data = open(store, 16_000, Resampler::Fast).unwrap();
+        let data = open(store, 16_000, Resampler::Fast, true).unwrap();
         assert_eq!(names(&data), ["rainy.wav"]);
+        assert!(data.texts.is_empty(), "a store has no words");
         assert!(error(store).contains("packed at 16000 Hz, and 24000 Hz are needed"));
+    }
+
+    #[test]
+    fn words_come_with_the_tracks_that_they_are_about() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["rainy.wav", "shrine.ogg"] {
+            fs_err::copy(fixtures().join(name), folder.path().join(name)).unwrap();
+        }
+        let manifest = folder.path().join("set.jsonl");
+        let rows =
+            "{\"path\": \"shrine.ogg\", \"tags\": [\"calm\"]}\n{\"path\": \"rainy.wav\", \"caption\": \"Rain.\"}\n";
+        fs_err::write(&manifest, rows).unwrap();
+        let data = open(manifest.to_str().unwrap(), 24_000, Resampler::SincHann, true).unwrap();
+        assert_eq!(names(&data), ["shrine.ogg", "rainy.wav"]);
+        assert_eq!((data.texts[0].tags[0].as_str(), data.texts[1].captions[0].as_str()), ("calm", "Rain."));
+        let nobody_asked = opened(manifest.to_str().unwrap()).unwrap();
+        assert!(nobody_asked.texts.is_empty());
+        let composed = open("synth:tracks=2,seconds=8", 24_000, Resampler::SincHann, true).unwrap();
+        assert_eq!(composed.texts.len(), 2);
+        let folder = open(folder.path().to_str().unwrap(), 24_000, Resampler::SincHann, true).unwrap();
+        assert!(folder.texts.iter().all(TrackTexts::is_empty));
     }
 
     #[test]

@@ -3,8 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rayon::prelude::*;
 use solfa_learn::data::{DataError, TrackSource};
+use solfa_learn::recipe::TrackTexts;
 use solfa_signal::audio::Waveform;
+use solfa_synth::labels::Labels;
 use solfa_synth::tracks::GeneratedTracks;
 
 use crate::terminal::UsageError;
@@ -77,6 +80,16 @@ impl SynthTracks {
         format!("composed pieces of {} s, seed {}", self.seconds, self.seed)
     }
 
+    /// What the composer knows of every track, as tags. Nothing is rendered.
+    ///
+    /// # Errors
+    /// A piece that cannot be composed, which is a fault of the composer.
+    pub(super) fn texts(&self) -> anyhow::Result<Vec<TrackTexts>> {
+        let of_track =
+            |track: usize| Ok(TrackTexts { tags: tags(&self.tracks.labels(track as u64)?), captions: Vec::new() });
+        (0..self.len()).into_par_iter().map(of_track).collect()
+    }
+
     /// A whole track, rendered unless it is kept.
     fn samples(&self, track: usize) -> Result<Arc<[i16]>, DataError> {
         let mut slot = lock(&self.rendered[track]);
@@ -99,6 +112,22 @@ impl SynthTracks {
         }
         Ok(samples)
     }
+}
+
+/// Style, instruments, key, meter and a word for the tempo.
+fn tags(labels: &Labels) -> Vec<String> {
+    let Labels { style, key, tempo, meter, instruments, .. } = labels;
+    let mode = key.as_ref().and_then(|key| key.split_whitespace().last()).map(|mode| format!("{mode} key"));
+    let tempo = tempo.map(|tempo| match tempo {
+        tempo if tempo < 80.0 => "slow",
+        tempo if tempo < 120.0 => "medium tempo",
+        _ => "fast",
+    });
+    let meter = meter.as_deref().filter(|meter| *meter != "4/4").map(|meter| format!("{meter} time"));
+    let mut tags: Vec<String> = style.iter().cloned().collect();
+    tags.extend(instruments.iter().cloned());
+    tags.extend([mode, tempo.map(str::to_owned), meter].into_iter().flatten());
+    tags
 }
 
 /// The lock, even if a thread that held it panicked: what it guards is whole at every moment.
@@ -181,6 +210,23 @@ mod tests {
             let error = tracks.read(1, start, 11).err().unwrap();
             assert!(matches!(error, DataError::TooShort { found: is, .. } if is == found), "{error}");
         }
+    }
+
+    #[test]
+    fn the_composer_says_what_it_wrote() {
+        let labels = Labels {
+            style: Some("waltz".into()),
+            key: Some("Eb minor".into()),
+            tempo: Some(150.0),
+            meter: Some("3/4".into()),
+            instruments: vec!["bass".into(), "piano".into()],
+            ..Labels::default()
+        };
+        assert_eq!(tags(&labels), ["waltz", "bass", "piano", "minor key", "fast", "3/4 time"]);
+        assert!(tags(&Labels::default()).is_empty());
+        let texts = tracks("tracks=20,seconds=8").texts().unwrap();
+        assert!(texts.len() == 20 && texts.iter().all(|texts| texts.tags.len() >= 4), "{texts:?}");
+        assert_eq!(texts, tracks("tracks=20,seconds=8").texts().unwrap());
     }
 
     #[test]

@@ -229,3 +229,21 @@ fn damaged_files_are_skipped_and_listed() {
     place.solfa(&arguments).assert().success().stderr(contains("ruin.mp3")).stderr(contains("empty.wav"));
     assert_eq!(log_of(&place, "run").len(), 2);
 }
+
+#[test]
+fn a_run_on_words_embeds_texts_and_tags_recordings() {
+    let place = Workplace::new();
+    let text_model = fixture("golden/mulan-tiny/tiny-xlm-roberta-base").display().to_string();
+    let text_model = format!("method.text_model={text_model}");
+    place.solfa(&arguments("mulan", "words", &["training.steps=3", &text_model])).assert().success();
+    let song = fixture("audio/rainy.wav").display().to_string();
+    place.solfa(&format!("embed --model words {song} --output out")).assert().success();
+    place.solfa("embed --model words --text calm").assert().success().stdout(contains("joint_space_identity"));
+    place.solfa(&format!("tag --model words --labels mtt --top 3 {song}")).assert().success();
+
+    let silent = format!("pretrain {} --data {song} --output none --set {text_model}", config("mulan-tiny"));
+    place.solfa(&silent).assert().failure().stderr(contains("this method learns from words"));
+    let lost = format!("pretrain {} {DATA} --output none --set method.text_model=lost", config("mulan-tiny"));
+    place.solfa(&lost).assert().failure().stderr(contains("expected the folder of an XLM-RoBERTa"));
+    assert!(!place.path("none").exists(), "nothing was begun");
+}

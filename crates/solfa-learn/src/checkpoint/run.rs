@@ -1,7 +1,8 @@
 //! A run of pre-training as a model: the newest checkpoint of its folder, by what its `config.toml` says.
 //!
 //! Every recipe keeps the encoder under `network.backbone`, and what makes its tokens of spectrograms, where it has such,
-//! under `network.tokenizer`; teachers, heads and the optimiser's moments stay where they are.
+//! under `network.tokenizer`; teachers, heads and the optimiser's moments stay where they are. Of a joint space of sound and
+//! text on a conformer both towers are taken, with their heads; on another encoder, the audio tower alone.
 
 use std::path::{Path, PathBuf};
 
@@ -15,9 +16,11 @@ use solfa_signal::features::MelSpectrogram;
 use super::untrained::INITIALISATION;
 use super::{
     CheckpointError, EncoderConfig, LoadedModel, MelConformerModel, MelRvqModel, MultiViewMethod, MultiViewModel,
-    TensorSource, Vit1dModel, WaveformTransformerModel, folder_of, restore_module,
+    TensorSource, Vit1dModel, WaveformTransformerModel, folder_of, mulan, restore_module,
 };
-use crate::model::{MelConformer, ModifiedResNet, PositionalConvolutionConfig, Vit1d, WaveformTransformer};
+use crate::model::{
+    JointSpaceConfig, MelConformer, ModifiedResNet, PositionalConvolutionConfig, Vit1d, WaveformTransformer,
+};
 use crate::targets::{MelTokenizer, MelTokenizerConfig, ResidualVectorQuantizer};
 
 const CONFIG: &str = "config.toml";
@@ -29,6 +32,7 @@ pub(super) struct RunModel {
     recipe: String,
     encoder: EncoderConfig,
     tokenizer: Option<MelTokenizerConfig>,
+    joint_space: Option<mulan::JointSpaceRun>,
 }
 
 /// The parts of a run's `config.toml` that an encoder is made by.
@@ -38,11 +42,27 @@ struct RunFile {
     encoder: EncoderConfig,
     #[serde(default)]
     method: Method,
+    #[serde(default)]
+    sampling: Sampling,
 }
 
 #[derive(Default, Deserialize)]
 struct Method {
     tokenizer: Option<MelTokenizerConfig>,
+    joint_space: Option<JointSpaceConfig>,
+    text_model: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+struct Sampling {
+    #[serde(default)]
+    crop: Crop,
+}
+
+#[derive(Default, Deserialize)]
+struct Crop {
+    #[serde(default)]
+    seconds: f64,
 }
 
 /// The run that a path means: its folder, or one of its checkpoints' weights. Then the run's folder and the weights.
@@ -87,13 +107,17 @@ impl RunModel {
         let path = folder.join(CONFIG);
         let text = fs::read_to_string(&path).map_err(|source| CheckpointError::Io { path: path.clone(), source })?;
         let config_error = |reason: String| CheckpointError::Config { path: path.clone(), reason };
-        let RunFile { recipe, encoder, method } = toml::from_str(&text)
+        let RunFile { recipe, encoder, method, sampling } = toml::from_str(&text)
             .map_err(|error| config_error(format!("expected the configuration of a run: {}", error.message())))?;
         encoder.check().map_err(config_error)?;
         if let Some(tokenizer) = &method.tokenizer {
             tokenizer.check().map_err(|reason| config_error(format!("method.tokenizer.{reason}")))?;
         }
-        Ok(Self { recipe, encoder, tokenizer: method.tokenizer })
+        let joint_space = method.joint_space.map(|joint_space| {
+            joint_space.check().map_err(|reason| config_error(format!("method.joint_space.{reason}")))?;
+            mulan::JointSpaceRun::read(folder, joint_space, method.text_model, sampling.crop.seconds)
+        });
+        Ok(Self { recipe, encoder, tokenizer: method.tokenizer, joint_space: joint_space.transpose()? })
     }
 }
 
@@ -122,7 +146,7 @@ pub(super) enum Weights {
 
 impl Weights {
     /// The module with its numbers.
-    fn put<M: Module>(self, module: M, prefix: &str, source: &TensorSource) -> Result<M, CheckpointError> {
+    pub(super) fn put<M: Module>(self, module: M, prefix: &str, source: &TensorSource) -> Result<M, CheckpointError> {
         match self {
             Self::Stored => restore_module(module, prefix, source),
             Self::Drawn { .. } => Ok(module),
@@ -144,6 +168,10 @@ pub(super) fn load(
             sha256_hex(format!("untrained {INITIALISATION} {:?} seed {seed}", run.encoder))
         }
     };
+    if let (Some(joint_space), EncoderConfig::MelConformer(config)) = (&run.joint_space, &run.encoder) {
+        let model = joint_space.load(config.clone(), source, (weights, &weights_sha256), device)?;
+        return Ok(LoadedModel::Mulan(Box::new(model)));
+    }
     let spectrogram = |config: &solfa_signal::features::MelConfig| {
         MelSpectrogram::new(config.clone())
             .map_err(|error| CheckpointError::Config { path: source.files()[0].clone(), reason: error.to_string() })

@@ -83,6 +83,16 @@ impl Collection {
         samples / f64::from(self.source.sample_rate())
     }
 
+    /// The same tracks with the same numbers, of which those are not used that `reason` has a reason for.
+    #[must_use]
+    pub fn without(&self, reason: impl Fn(usize) -> Option<String>) -> Self {
+        let lengths = self.lengths.iter().enumerate().map(|(track, length)| match (length, reason(track)) {
+            (Ok(_), Some(reason)) => Err(reason),
+            (length, _) => length.clone(),
+        });
+        Self { source: self.source.clone(), lengths: lengths.collect() }
+    }
+
     /// The tracks that cannot be read, with the reasons.
     pub fn unreadable(&self) -> Vec<SkippedTrack> {
         self.usable(0).1
@@ -188,6 +198,17 @@ pub(super) mod tests {
         assert_eq!(usable, [0, 3]);
         let reasons: Vec<String> = skipped.iter().map(|track| format!("{}: {}", track.name, track.reason)).collect();
         assert_eq!(reasons, ["ramp 1: ramp 1: unreadable", "ramp 2: too short: 0.50 s, at least 0.60 s needed"]);
+    }
+
+    #[test]
+    fn tracks_can_be_left_out_without_new_numbers() {
+        let collection = ramps(&[100, 0, 50, 200], &[]);
+        let less = collection.without(|track| (track != 2).then(|| format!("no {track}")));
+        assert_eq!((less.len(), less.num_samples(0), less.num_samples(2)), (4, None, Some(50)));
+        let (usable, skipped) = less.usable(0);
+        let reasons: Vec<&str> = skipped.iter().map(|track| track.reason.as_str()).collect();
+        assert_eq!((usable, reasons), (vec![2], vec!["no 0", "ramp 1: unreadable", "no 3"]));
+        assert_ne!(collection.data_sha256(), less.data_sha256());
     }
 
     #[test]

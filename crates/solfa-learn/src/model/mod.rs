@@ -36,7 +36,7 @@ pub use gelu::gelu;
 pub use mel_conformer::{MelConformer, MelConformerConfig};
 pub use mert2::{Mert2, Mert2Config, Mert2Layer};
 pub use modified_resnet::{ModifiedResNet, ModifiedResNetConfig};
-pub use mulan::{JointSpaceHead, JointSpaceHeadConfig, MulanConfig};
+pub use mulan::{JointSpaceConfig, JointSpaceHead, JointSpaceHeadConfig, MulanConfig, TowerTransformerConfig};
 pub(crate) use positional_convolution::STACKED_NORM_EPSILON;
 pub use positional_convolution::{PositionalConvolutionConfig, StackedPositions, WeightNormedPositions};
 pub use query_key_norm::{QueryKeyNormTransformer, QueryKeyNormTransformerConfig};

@@ -41,6 +41,75 @@ pub struct JointSpaceHeadConfig {
     pub latent_dim: usize,
 }
 
+/// The joint space of a training, and the way of both towers to it. Without settings, MuQ-MuLan's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JointSpaceConfig {
+    /// Width of the joint space.
+    pub latent_dim: usize,
+    /// On top of the audio tower.
+    pub audio: TowerTransformerConfig,
+    /// On top of the text tower.
+    pub text: TowerTransformerConfig,
+}
+
+/// The transformer between a tower and the joint space.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TowerTransformerConfig {
+    /// Width of every position.
+    pub dim: usize,
+    /// Number of layers; none makes it the identity.
+    pub num_layers: usize,
+    /// Attention heads; need not divide `dim`.
+    pub num_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// What two thirds of `dim` are multiplied by for the inner width of the feed-forward modules.
+    pub feed_forward_multiple: usize,
+}
+
+impl Default for JointSpaceConfig {
+    fn default() -> Self {
+        let transformer = |num_layers| TowerTransformerConfig {
+            dim: 768,
+            num_layers,
+            num_heads: 8,
+            head_dim: 64,
+            feed_forward_multiple: 4,
+        };
+        Self { latent_dim: 512, audio: transformer(0), text: transformer(8) }
+    }
+}
+
+impl JointSpaceConfig {
+    /// The head on an audio tower of this width. It always has a projection.
+    pub fn audio_head(&self, input_dim: usize) -> JointSpaceHeadConfig {
+        self.audio.head(input_dim, true, self.latent_dim)
+    }
+
+    /// The head on a text tower of this width. It has a projection where that changes the width.
+    pub fn text_head(&self, input_dim: usize) -> JointSpaceHeadConfig {
+        self.text.head(input_dim, input_dim != self.text.dim, self.latent_dim)
+    }
+}
+
+impl TowerTransformerConfig {
+    fn head(&self, input_dim: usize, has_projection: bool, latent_dim: usize) -> JointSpaceHeadConfig {
+        let &Self { dim, num_layers, num_heads, head_dim, feed_forward_multiple } = self;
+        let intermediate_size = dim * feed_forward_multiple * 2 / 3;
+        let transformer = QueryKeyNormTransformerConfig {
+            dim,
+            num_layers,
+            num_heads,
+            head_dim,
+            intermediate_size,
+            has_norm_biases: false,
+        };
+        JointSpaceHeadConfig { input_dim, has_projection, transformer, latent_dim }
+    }
+}
+
 /// Hidden states to one vector of length one: projection, transformer, mean over time, projection, L2 norm.
 #[derive(Module, Debug)]
 pub struct JointSpaceHead {
@@ -89,6 +158,15 @@ pub(super) fn l2_normalize<const D: usize>(vectors: Tensor<D>) -> Tensor<D> {
 mod tests {
     use super::*;
     use crate::device::test_device;
+
+    #[test]
+    fn the_published_heads_have_a_projection_where_the_package_has_one() {
+        let published = JointSpaceConfig::default();
+        let (audio, text) = (published.audio_head(1024), published.text_head(768));
+        assert!(audio.has_projection && !text.has_projection && published.text_head(1024).has_projection);
+        assert_eq!((audio.transformer.num_layers, text.transformer.num_layers), (0, 8));
+        assert_eq!((text.transformer.intermediate_size, text.latent_dim), (2048, 512));
+    }
 
     #[test]
     fn lengths_are_one_and_zeros_stay_zeros() {

@@ -9,6 +9,7 @@
 //! | `music2vec` | a slow copy's layers at hidden frames (Li et al. 2022, Baevski et al. 2022) |
 //! | `vit1d-contrastive` | two segments of a track, NT-Xent on the class token (arXiv:2506.23873) |
 //! | `resnet-contrastive`, `-byol`, `-clustering`, `-barlow`, `-vicreg` | the multi-view study: five objectives, one network (arXiv:2404.09177) |
+//! | `mulan` | sound and text in one space, beside a model of text that does not learn (Zhu et al. 2025, Huang et al. 2022) |
 //!
 //! A run is a configuration ([`Plan`]) on some data ([`Ground`]). Any encoder can be given to any recipe that its output fits:
 //! the pairing is configuration.
@@ -25,6 +26,7 @@ mod hubert;
 mod masked_prediction;
 mod masking;
 mod mel_rvq;
+mod mulan;
 mod muq;
 mod muq_iter;
 mod musicfm;
@@ -33,6 +35,7 @@ mod siamese;
 mod spectrogram_tokens;
 #[cfg(test)]
 mod testing;
+mod texts;
 mod two_views;
 mod vicreg;
 
@@ -40,6 +43,7 @@ pub use masking::MaskConfig;
 pub use mel_rvq::of_hidden_states;
 pub use run_config::{ConfigError, RunConfig, set};
 pub use spectrogram_tokens::TokenSpectrogramConfig;
+pub use texts::TrackTexts;
 
 use burn::tensor::Device;
 use serde::Serialize;
@@ -58,6 +62,9 @@ pub struct Ground<'run> {
     pub folder: &'run RunFolder,
     /// The tracks, at [`Plan::sample_rate`].
     pub collection: &'run Collection,
+    /// What is said of each track, by its number; tracks beyond its end have nothing said of them. Only methods that learn
+    /// from words look at it ([`Plan::learns_from_texts`]).
+    pub texts: &'run [TrackTexts],
     /// A device without gradients.
     pub device: &'run Device,
 }
@@ -77,6 +84,15 @@ pub enum PretrainError {
     /// No clips can be had.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A method that learns from words, and no words.
+    #[error(
+        "of none of {count} tracks is anything said, and this method learns from words: expected tags or captions, as in \
+         a manifest (.jsonl or .csv) with `tags` or `caption`, or `synth:`"
+    )]
+    NoTexts {
+        /// Tracks.
+        count: usize,
+    },
     /// Labels or centroids that cannot be used.
     #[error(transparent)]
     StoredTarget(#[from] StoredTargetError),
@@ -93,11 +109,23 @@ trait Method: Serialize + DeserializeOwned + 'static {
     /// What is trained.
     type Recipe: Recipe;
 
+    /// Whether tracks of which nothing is said are left out, and [`Ground::texts`] are data like the sound.
+    const LEARNS_FROM_TEXTS: bool = false;
+
     /// Refuses what does not fit together, before any file is touched.
     ///
     /// # Errors
     /// [`ConfigError`] with the key.
     fn check(config: &RunConfig<Self>) -> Result<(), ConfigError>;
+
+    /// Refuses other models' files that are not there, before a run is begun.
+    ///
+    /// # Errors
+    /// What is missing.
+    fn check_files(config: &RunConfig<Self>) -> Result<(), PretrainError> {
+        let _ = config;
+        Ok(())
+    }
 
     /// Makes the method ready. What it needs and was not given is fitted first, or taken from the run's folder where an
     /// earlier part of the run fitted it.
@@ -115,7 +143,7 @@ trait Method: Serialize + DeserializeOwned + 'static {
 type Row = (&'static str, fn(&Table) -> Result<Box<dyn AnyPlan>, ConfigError>);
 
 /// Every recipe.
-const ROWS: [Row; 13] = [
+const ROWS: [Row; 14] = [
     ("mel-rvq", read::<mel_rvq::MelRvqMethod>),
     ("muq", read::<muq::Muq>),
     ("muq-iter", read::<muq_iter::MuqIter>),
@@ -129,6 +157,7 @@ const ROWS: [Row; 13] = [
     ("resnet-clustering", read::<clustering::ClusteringMethod>),
     ("resnet-barlow", read::<barlow_twins::BarlowTwins>),
     ("resnet-vicreg", read::<vicreg::Vicreg>),
+    ("mulan", read::<mulan::MulanMethod>),
 ];
 
 /// The names of all recipes.
@@ -168,6 +197,19 @@ impl Plan {
         self.0.sample_rate()
     }
 
+    /// Whether it learns from what is said of tracks.
+    pub fn learns_from_texts(&self) -> bool {
+        self.0.learns_from_texts()
+    }
+
+    /// Refuses a method whose other models' files are not there, before anything is written.
+    ///
+    /// # Errors
+    /// [`PretrainError`].
+    pub fn check_files(&self) -> Result<(), PretrainError> {
+        self.0.check_files()
+    }
+
     /// The configuration with every default filled in: what is kept with the run.
     ///
     /// # Errors
@@ -176,12 +218,12 @@ impl Plan {
         self.0.resolved()
     }
 
-    /// Refuses tracks that no batch can be made of, before anything is written.
+    /// Refuses tracks that no batch can be made of, before anything is written. `texts` are as in [`Ground::texts`].
     ///
     /// # Errors
-    /// [`DataError`].
-    pub fn check_data(&self, collection: &Collection) -> Result<(), DataError> {
-        self.0.check_data(collection)
+    /// [`PretrainError::Data`] or [`PretrainError::NoTexts`].
+    pub fn check_data(&self, collection: &Collection, texts: &[TrackTexts]) -> Result<(), PretrainError> {
+        self.0.check_data(collection, texts)
     }
 
     /// Trains, from the newest checkpoint of the folder on where there is one.
@@ -196,8 +238,10 @@ impl Plan {
 /// A plan of whichever method.
 trait AnyPlan {
     fn sample_rate(&self) -> u32;
+    fn learns_from_texts(&self) -> bool;
+    fn check_files(&self) -> Result<(), PretrainError>;
     fn resolved(&self) -> Result<Table, ConfigError>;
-    fn check_data(&self, collection: &Collection) -> Result<(), DataError>;
+    fn check_data(&self, collection: &Collection, texts: &[TrackTexts]) -> Result<(), PretrainError>;
     fn run(&self, ground: &Ground<'_>, observer: &mut dyn TrainingObserver) -> Result<(), PretrainError>;
 }
 
@@ -206,12 +250,21 @@ impl<M: Method> AnyPlan for RunConfig<M> {
         self.encoder.sample_rate()
     }
 
+    fn learns_from_texts(&self) -> bool {
+        M::LEARNS_FROM_TEXTS
+    }
+
+    fn check_files(&self) -> Result<(), PretrainError> {
+        M::check_files(self)
+    }
+
     fn resolved(&self) -> Result<Table, ConfigError> {
         run_config::resolved(self)
     }
 
-    fn check_data(&self, collection: &Collection) -> Result<(), DataError> {
-        Sampler::new(collection, &self.sampling, self.seed).map(drop)
+    fn check_data(&self, collection: &Collection, texts: &[TrackTexts]) -> Result<(), PretrainError> {
+        Sampler::new(&usable::<M>(collection, texts)?, &self.sampling, self.seed)?;
+        Ok(())
     }
 
     fn run(&self, ground: &Ground<'_>, observer: &mut dyn TrainingObserver) -> Result<(), PretrainError> {
@@ -223,6 +276,11 @@ fn read<M: Method>(table: &Table) -> Result<Box<dyn AnyPlan>, ConfigError> {
     let config: RunConfig<M> = run_config::parse(table)?;
     M::check(&config)?;
     Ok(Box::new(config))
+}
+
+/// The tracks that a method can learn from.
+fn usable<M: Method>(collection: &Collection, texts: &[TrackTexts]) -> Result<Collection, PretrainError> {
+    if M::LEARNS_FROM_TEXTS { texts::described(collection, texts) } else { Ok(collection.clone()) }
 }
 
 /// Trains something that another method needs, in a run of its own within the run's folder.
@@ -252,12 +310,18 @@ fn train<M: Method>(
     ground: &Ground<'_>,
     observer: &mut dyn TrainingObserver,
 ) -> Result<<M::Recipe as Recipe>::Network, PretrainError> {
+    let collection = usable::<M>(ground.collection, ground.texts)?;
+    let ground = &Ground { collection: &collection, ..*ground };
     // An impossible way to draw batches is found before anything is fitted.
     let sampler = Sampler::new(ground.collection, &config.sampling, config.seed)?;
     observer.tracks_skipped(sampler.skipped());
     let recipe = M::prepare(config, ground, observer)?;
     let device = ground.device.clone().autodiff();
-    let data_sha256 = ground.collection.data_sha256();
+    let data_sha256 = if M::LEARNS_FROM_TEXTS {
+        texts::data_sha256(ground.collection, ground.texts)
+    } else {
+        ground.collection.data_sha256()
+    };
     let trainer = Trainer {
         recipe: &recipe,
         config: &config.training,

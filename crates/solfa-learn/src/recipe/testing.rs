@@ -6,7 +6,7 @@ use std::sync::Arc;
 use solfa_signal::audio::Waveform;
 use toml::Table;
 
-use super::{Ground, Plan, set};
+use super::{Ground, Plan, PretrainError, TrackTexts, set};
 use crate::checkpoint::{Checkpoint, LoadedModel};
 use crate::data::{Collection, DataError, TrackSource};
 use crate::device::test_device;
@@ -59,11 +59,31 @@ impl TrackSource for Chords {
     }
 }
 
+impl Chords {
+    /// What can be said of each track. No two tracks have the same words.
+    pub(super) fn texts(&self) -> Vec<TrackTexts> {
+        const ROOTS: [&str; 12] =
+            ["a", "b flat", "b", "c", "d flat", "d", "e flat", "e", "f", "f sharp", "g", "a flat"];
+        const TIMBRES: [&str; 5] = ["pure", "soft", "plain", "bright", "sharp"];
+        let of = |track: usize| {
+            let height = if track * 7 % 24 < 12 { "low" } else { "high" };
+            let tags = [ROOTS[track * 7 % 12], height, TIMBRES[track % 5]].map(String::from);
+            TrackTexts { tags: tags.to_vec(), captions: Vec::new() }
+        };
+        (0..self.num_tracks).map(of).collect()
+    }
+}
+
 /// The configuration that is shipped for a small machine, with some keys changed.
 pub(super) fn tiny(recipe: &str, changes: &[&str]) -> Table {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../configs/{recipe}-tiny.toml"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut table: Table = text.parse().unwrap();
+    // Paths in shipped configurations begin at the repository's root; tests run in this crate's folder.
+    let text_model = table.get_mut("method").and_then(|method| method.get_mut("text_model"));
+    if let Some(toml::Value::String(path)) = text_model {
+        *path = format!("{}/../../{path}", env!("CARGO_MANIFEST_DIR"));
+    }
     for change in changes {
         set(&mut table, change).unwrap();
     }
@@ -72,17 +92,29 @@ pub(super) fn tiny(recipe: &str, changes: &[&str]) -> Table {
 
 /// Trains in a folder, or goes on there.
 pub(super) fn train_in(path: &Path, table: &Table, observer: &mut dyn TrainingObserver) {
-    let plan = Plan::read(table).unwrap_or_else(|error| panic!("{error}"));
-    let resolved = plan.resolved().unwrap();
+    let chords = Chords { sample_rate: Plan::read(table).unwrap().sample_rate(), num_tracks: 24, seconds: 12.0 };
+    let texts = chords.texts();
+    try_train_in(path, table, chords, &texts, observer).unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// The same on given tracks.
+pub(super) fn try_train_in(
+    path: &Path,
+    table: &Table,
+    chords: Chords,
+    texts: &[TrackTexts],
+    observer: &mut dyn TrainingObserver,
+) -> Result<(), PretrainError> {
+    let plan = Plan::read(table)?;
+    let resolved = plan.resolved()?;
     let folder = if path.join("config.toml").exists() {
         RunFolder::resume(path, &resolved, &crate::train::KEYS_THAT_MAY_CHANGE).unwrap()
     } else {
         RunFolder::create(path, &resolved).unwrap()
     };
-    let chords = Chords { sample_rate: plan.sample_rate(), num_tracks: 24, seconds: 12.0 };
-    let collection = Collection::survey(Arc::new(chords)).unwrap();
-    let ground = Ground { folder: &folder, collection: &collection, device: &test_device() };
-    plan.run(&ground, observer).unwrap_or_else(|error| panic!("{error}"));
+    let collection = Collection::survey(Arc::new(chords))?;
+    let ground = Ground { folder: &folder, collection: &collection, texts, device: &test_device() };
+    plan.run(&ground, observer)
 }
 
 /// The lines of a run's log.

@@ -94,20 +94,24 @@ impl TwoViews {
 
     /// Whether the vectors of the last batch have collapsed.
     pub(super) fn signals(&self) -> BTreeMap<String, f64> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let found = last.and_then(|vectors| {
-            let dim = vectors.dims()[1];
-            let values: Vec<f32> = vectors.into_data().convert::<f32>().iter::<f32>().collect();
-            spread(&values, dim).ok()
-        });
-        let Some(spread) = found else { return BTreeMap::new() };
-        let numbers = [
-            ("embedding_deviation", spread.deviation),
-            ("embedding_normalized_deviation", spread.normalized_deviation),
-            ("embedding_effective_rank", spread.effective_rank),
-        ];
-        numbers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        spread_signals(self.last.lock().unwrap_or_else(PoisonError::into_inner).take())
     }
+}
+
+/// Whether vectors, `[clips, dim]`, have collapsed: numbers for the log.
+pub(super) fn spread_signals(vectors: Option<Tensor<2>>) -> BTreeMap<String, f64> {
+    let found = vectors.and_then(|vectors| {
+        let dim = vectors.dims()[1];
+        let values: Vec<f32> = vectors.into_data().convert::<f32>().iter::<f32>().collect();
+        spread(&values, dim).ok()
+    });
+    let Some(spread) = found else { return BTreeMap::new() };
+    let numbers = [
+        ("embedding_deviation", spread.deviation),
+        ("embedding_normalized_deviation", spread.normalized_deviation),
+        ("embedding_effective_rank", spread.effective_rank),
+    ];
+    numbers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// One vector a clip.
@@ -131,13 +135,17 @@ fn check_pairs<M>(config: &RunConfig<M>) -> Result<(), ConfigError> {
     if sampling.epoch_end != EpochEnd::WholeBatches {
         return wrong("epoch_end", "expected \"whole-batches\": no track may be in a batch twice".into());
     }
+    check_crop_of_resnet(config)
+}
+
+/// Refuses crops of another length than a resnet's.
+pub(super) fn check_crop_of_resnet<M>(config: &RunConfig<M>) -> Result<(), ConfigError> {
     if let EncoderConfig::Resnet(_) = &config.encoder {
+        let found = config.sampling.crop.seconds;
         let seconds = config.encoder.hop_samples() as f64 / f64::from(config.encoder.sample_rate());
-        if sampling.crop.seconds != seconds {
-            return wrong(
-                "crop.seconds",
-                format!("expected {seconds:?}, the resnet's, found {:?}", sampling.crop.seconds),
-            );
+        if found != seconds {
+            let reason = format!("expected {seconds:?}, the resnet's, found {found:?}");
+            return Err(ConfigError::Value { key: "sampling.crop.seconds".into(), reason });
         }
     }
     Ok(())

@@ -47,7 +47,7 @@ pub fn teacher_of<M: Module>(student: &M, mode: TeacherMode) -> M {
     }
 }
 
-/// Moves a teacher towards its student: `momentum` of the teacher stays. The student must be the module in training, whose
+/// Moves a teacher towards its student: `momentum` of the teacher stays; with a momentum of 0 it has the student's bits. The student must be the module in training, whose
 /// parameters need gradients; parameters that do not are taken for statistics.
 ///
 /// # Panics
@@ -95,15 +95,21 @@ impl FloatMapper for Following {
             follow(plain_mut(&mut data), plain(&student.into_data_as::<f32>()), self.weight);
             return Tensor::from_data(data, (&device, dtype));
         }
+        if self.weight == 1.0 {
+            return student.reshape(shape).cast(dtype);
+        }
         let teacher = tensor.reshape([shape.num_elements()]).cast(DType::F32);
         let moved = (student.cast(DType::F32) - teacher.clone()) * self.weight + teacher;
         moved.reshape(shape).cast(dtype)
     }
 }
 
-/// Moves by a share of the difference, which leaves what is equal as it is.
+/// Moves by a share of the difference, which leaves what is equal as it is. A whole difference is a copy, without rounding.
 fn follow(teacher: &mut [f32], student: &[f32], weight: f32) {
     assert_eq!(teacher.len(), student.len(), "teacher and student have another number of values");
+    if weight == 1.0 {
+        return teacher.copy_from_slice(student);
+    }
     let follow = |(teacher, student): (&mut [f32], &[f32])| {
         teacher.iter_mut().zip(student).for_each(|(teacher, student)| *teacher += weight * (student - *teacher));
     };

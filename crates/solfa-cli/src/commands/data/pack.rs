@@ -34,7 +34,7 @@ struct Skipped {
 
 pub(crate) fn run(arguments: &DataPackArguments) -> anyhow::Result<Outcome> {
     let DataPackArguments { source, output, rate, format, resampler, .. } = arguments;
-    let FoundTracks { source: tracks, description, failed, is_packed } =
+    let FoundTracks { source: tracks, description, failed, is_packed, .. } =
         training_data::find(source, *rate, *resampler)?;
     if is_packed {
         return Err(UsageError(format!("{source}: is a packed store already")).into());

@@ -101,6 +101,11 @@ fn four() -> usize {
 }
 
 impl MulanFile {
+    /// Sizes of the text tower's network.
+    pub(in crate::checkpoint) fn text_network(&self) -> &XlmRobertaConfig {
+        &self.config.text_network
+    }
+
     /// Reads `config.json` and the configurations of the two models that it names.
     pub(in crate::checkpoint) fn read(path: &Path, find_model: FindModel<'_>) -> Result<Self, CheckpointError> {
         let config_error = |reason: String| CheckpointError::Config { path: path.to_owned(), reason };

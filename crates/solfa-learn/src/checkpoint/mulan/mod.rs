@@ -6,9 +6,11 @@
 
 mod config;
 mod named_model;
+mod run;
 mod tensors;
 
 pub(super) use config::{LARGEST_FEED_FORWARD_MULTIPLE, MulanFile, SAMPLE_RATE, config_of_json};
+pub(super) use run::JointSpaceRun;
 pub(super) use tensors::{AUDIO_HEAD, AUDIO_NETWORK, TEXT_HEAD, TEXT_NETWORK, head_tensors};
 
 use burn::tensor::Device;
@@ -16,7 +18,7 @@ use solfa_signal::features::{MelConfig, MelSpectrogram};
 
 use self::tensors::fill_head;
 use super::strict::StrictLoader;
-use super::{CheckpointError, TensorSource, TextTokenizer};
+use super::{CheckpointError, KeyTable, TensorSource, TextTokenizer};
 use crate::model::{JointSpaceHead, MelConformer, MulanConfig, XlmRoberta};
 
 /// A text model and a music model that share a space.
@@ -94,6 +96,22 @@ pub(super) fn load(file: &MulanFile, source: &TensorSource, device: &Device) -> 
         logit_scale: logit_scale(source)?,
         weights_sha256: source.sha256()?,
     })
+}
+
+/// The text tower's network alone, and its tokenizer.
+pub(super) fn load_text(
+    file: &MulanFile,
+    source: &TensorSource,
+    device: &Device,
+) -> Result<(XlmRoberta, TextTokenizer), CheckpointError> {
+    const ALL_ELSE: &[(&str, &str)] = &[("mulan.*", "the audio tower, the heads and the loss")];
+    let MulanFile { config, text, text_folder, .. } = file;
+    let tokenizer = TextTokenizer::read(&text_folder.join("tokenizer.json"), text, &text_folder.join("config.json"))?;
+    let mut loader = StrictLoader::new(source);
+    let table = KeyTable { unused: ALL_ELSE, ..TEXT_NETWORK };
+    let network = loader.fill(XlmRoberta::new(&config.text_network, device), table);
+    loader.finish()?;
+    Ok((network, tokenizer))
 }
 
 /// Where the contrastive loss keeps the logarithm of what it multiplies cosines with.
