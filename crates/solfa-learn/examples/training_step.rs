@@ -27,6 +27,7 @@ const SECONDS: usize = 10;
 const STEPS: u64 = 7;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    solfa_kernels::allocator::keep_freed_memory();
     let plain = DeviceChoice::Cpu.open()?;
     let device = plain.clone().autodiff();
     let conformer = ConformerConfig {

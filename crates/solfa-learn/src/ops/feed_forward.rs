@@ -2,8 +2,10 @@
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
+use solfa_kernels::product::Activation;
 use solfa_kernels::training::{
-    add_transposed_product, column_sums, layer_norm, layer_norm_gradient, linear, linear_input_gradient,
+    activation, activation_gradient, add_linear, add_transposed_product, column_sums, layer_norm, layer_norm_gradient,
+    linear, linear_input_gradient,
 };
 use solfa_kernels::{Arithmetic, Precision};
 
@@ -60,19 +62,6 @@ struct HalfFeedForward {
     epsilon: f32,
 }
 
-fn sigmoid(value: f32) -> f32 {
-    1.0 / (1.0 + (-value).exp())
-}
-
-/// A function of every value.
-fn map(values: &[f32], function: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
-    let mut output = vec![0.0; values.len()];
-    output.par_chunks_mut(TOGETHER).zip(values.par_chunks(TOGETHER)).for_each(|(output, values)| {
-        output.iter_mut().zip(values).for_each(|(output, &value)| *output = function(value));
-    });
-    output
-}
-
 impl HalfFeedForward {
     fn arithmetic(width: usize) -> Arithmetic {
         Arithmetic::new(Precision::F32).for_width(width)
@@ -93,11 +82,10 @@ impl PlainOperation for HalfFeedForward {
         let [width, hidden] = inputs[3].shape();
         let arithmetic = Self::arithmetic(width);
         let expanded = linear(arithmetic, &self.norm(inputs), inputs[3].values(), Some(inputs[4].values()), width);
-        let active = map(&expanded, |value| value * sigmoid(value));
-        let mut output = linear(arithmetic, &active, inputs[5].values(), Some(inputs[6].values()), hidden);
-        output.par_chunks_mut(TOGETHER).zip(inputs[0].values().par_chunks(TOGETHER)).for_each(|(output, input)| {
-            output.iter_mut().zip(input).for_each(|(output, input)| *output = *output * SHARE + input);
-        });
+        let active = activation(&expanded, Activation::Silu);
+        let (weights, bias) = (inputs[5].values(), inputs[6].values());
+        let mut output = inputs[0].values().to_vec();
+        add_linear(arithmetic, &active, weights, Some(bias), hidden, SHARE, &mut output);
         (Values::new(output, shape), Box::new(expanded))
     }
 
@@ -112,18 +100,14 @@ impl PlainOperation for HalfFeedForward {
         let Some(expanded) = kept.downcast_ref::<Vec<f32>>() else { return Vec::new() };
         let [width, hidden] = inputs[3].shape();
         let arithmetic = Self::arithmetic(width);
-        let to_contracted = map(incoming, |value| value * SHARE);
-        let active = map(expanded, |value| value * sigmoid(value));
+        let to_contracted: Vec<f32> =
+            incoming.par_iter().with_min_len(TOGETHER).map(|gradient| gradient * SHARE).collect();
+        let active = activation(expanded, Activation::Silu);
         let mut to_contract = vec![0.0; hidden * width];
         add_transposed_product(&active, &to_contracted, hidden, width, &mut to_contract);
         drop(active);
         let mut to_expanded = linear_input_gradient(arithmetic, &to_contracted, inputs[5].values(), hidden);
-        to_expanded.par_chunks_mut(TOGETHER).zip(expanded.par_chunks(TOGETHER)).for_each(|(gradients, values)| {
-            for (gradient, &value) in gradients.iter_mut().zip(values) {
-                let gate = sigmoid(value);
-                *gradient *= gate * (1.0 + value * (1.0 - gate));
-            }
-        });
+        activation_gradient(expanded, Activation::Silu, &mut to_expanded);
         let mut to_expand = vec![0.0; width * hidden];
         add_transposed_product(&self.norm(inputs), &to_expanded, width, hidden, &mut to_expand);
         let to_normed = linear_input_gradient(arithmetic, &to_expanded, inputs[3].values(), width);
