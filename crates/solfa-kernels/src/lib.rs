@@ -5,6 +5,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`convolution`] | 3x3 convolutions over images |
+//! | `allocator` | with feature `mimalloc`: what training asks of the allocator |
 //! | [`memory`] | aligned buffers, and a stock of them to borrow from |
 //! | [`product`] | windows of frames times packed weights: linear layers and convolutions |
 //! | [`attention`] | everybody's attention to everybody, never all scores at a time |
@@ -20,6 +21,8 @@
 //!
 //! This crate must not know: tensors, files, models.
 
+#[cfg(feature = "mimalloc")]
+pub mod allocator;
 pub mod attention;
 pub mod convolution;
 pub mod depthwise;

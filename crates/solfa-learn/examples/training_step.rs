@@ -61,6 +61,7 @@ impl TrainingObserver for Times {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    solfa_kernels::allocator::keep_freed_memory();
     let table = include_str!("training_step.toml").parse()?;
     let plan = Plan::read(&table)?;
     let parent = tempfile::tempdir()?;

@@ -27,6 +27,14 @@ pub(crate) struct Silu;
 #[derive(Clone, Copy)]
 pub(crate) struct Gelu;
 
+/// The derivative of [`silu`]: `s (1 + x (1 - s))` with `s` the sigmoid.
+#[derive(Clone, Copy)]
+pub(crate) struct SiluSlope;
+
+/// The derivative of [`gelu`]: `Phi(x) + x Phi'(x)`.
+#[derive(Clone, Copy)]
+pub(crate) struct GeluSlope;
+
 impl Function for Identity {
     #[inline(always)]
     unsafe fn of<S: Simd>(value: S::Vector) -> S::Vector {
@@ -52,6 +60,32 @@ impl Function for Gelu {
     #[inline(always)]
     unsafe fn of<S: Simd>(value: S::Vector) -> S::Vector {
         unsafe { gelu::<S>(value) }
+    }
+}
+
+impl Function for SiluSlope {
+    #[inline(always)]
+    unsafe fn of<S: Simd>(value: S::Vector) -> S::Vector {
+        unsafe {
+            let one = S::splat(1.0);
+            let gate = sigmoid::<S>(value);
+            S::mul(gate, S::mul_add(value, S::sub(one, gate), one))
+        }
+    }
+}
+
+impl Function for GeluSlope {
+    #[inline(always)]
+    unsafe fn of<S: Simd>(value: S::Vector) -> S::Vector {
+        /// `1 / sqrt(2 pi)`
+        const DENSITY_AT_0: f32 = 0.398_942_3;
+        /// Beyond this the density is 0 for all purposes here.
+        const REACH: f32 = 13.0;
+        unsafe {
+            let near = S::at_most(S::at_least(value, S::splat(-REACH)), S::splat(REACH));
+            let density = exp::<S>(S::mul(S::mul(near, near), S::splat(-0.5)));
+            S::mul_add(S::mul(near, density), S::splat(DENSITY_AT_0), normal_distribution::<S>(value))
+        }
     }
 }
 
@@ -128,21 +162,32 @@ pub(crate) unsafe fn silu<S: Simd>(value: S::Vector) -> S::Vector {
     }
 }
 
+/// Where the normal distribution is taken for 0 or 1: it is within 5e-9 of that.
+const GELU_REACH: f32 = 5.75;
+
 /// `x Phi(x)` with the normal distribution itself, within 3e-7 times the larger of 1 and `|x|`.
 ///
 /// # Safety
 /// As for [`Simd`].
 #[inline(always)]
 pub(crate) unsafe fn gelu<S: Simd>(value: S::Vector) -> S::Vector {
-    /// Beyond this, `Phi` is taken for 0 or 1: it is within 5e-9 of that.
-    const REACH: f32 = 5.75;
+    // At the left end the quotient's rounding would be multiplied with the value, however large it is.
+    unsafe { S::mul(S::at_least(value, S::splat(-GELU_REACH)), normal_distribution::<S>(value)) }
+}
+
+/// `Phi(x)`, the normal distribution.
+///
+/// # Safety
+/// As for [`Simd`].
+#[inline(always)]
+unsafe fn normal_distribution<S: Simd>(value: S::Vector) -> S::Vector {
     /// `(Phi(x) - 1/2) / x` is the quotient of these polynomials in `x^2`, lowest power first, within `4e-8 / x^2`.
     /// Fitted by weighted least squares, reweighted towards the smallest maximum: `tools/reference/fit_gelu.py`.
     const NUMERATOR: [f32; 6] =
         [0.398_941_76, 0.037_007_23, 0.004_879_832, 2.024_534e-4, 6.719_082_6e-6, 2.106_453_3e-8];
     const DENOMINATOR: [f32; 6] = [1.0, 0.259_424_54, 0.030_476_949, 0.002_072_299_4, 8.519_827e-5, 1.175_871_4e-6];
     unsafe {
-        let near = S::at_most(S::at_least(value, S::splat(-REACH)), S::splat(REACH));
+        let near = S::at_most(S::at_least(value, S::splat(-GELU_REACH)), S::splat(GELU_REACH));
         let square = S::mul(near, near);
         let mut numerator = S::splat(NUMERATOR[5]);
         let mut denominator = S::splat(DENOMINATOR[5]);
@@ -151,8 +196,7 @@ pub(crate) unsafe fn gelu<S: Simd>(value: S::Vector) -> S::Vector {
             denominator = S::mul_add(denominator, square, S::splat(DENOMINATOR[power]));
         }
         let distribution = S::mul_add(near, S::div(numerator, denominator), S::splat(0.5));
-        // At the left end the quotient's rounding would be multiplied with the value, however large it is.
-        S::mul(S::at_least(value, S::splat(-REACH)), S::at_least(distribution, S::splat(0.0)))
+        S::at_least(distribution, S::splat(0.0))
     }
 }
 

@@ -9,7 +9,7 @@ mod plain;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use functions::{Function, Gelu, Identity, Relu, Silu, exp2, sigmoid};
+pub(crate) use functions::{Function, Gelu, GeluSlope, Identity, Relu, Silu, SiluSlope, exp, exp2, sigmoid};
 pub(crate) use plain::Plain;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx512};

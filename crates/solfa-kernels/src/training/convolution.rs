@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::product::{Rows, add_outer};
 use crate::convolution::{Image, PackedConvolution, convolve};
+use crate::memory::{Borrowed, borrow};
 use crate::product::{Arithmetic, Epilogue, PackedMatrix, Placement, Residual, Windows, multiply};
 
 /// Taps of a kernel over time, and over bands.
@@ -64,15 +65,31 @@ impl ConvolutionShape {
 /// # Shapes
 /// - images: `[clips, times, bands, channels]`
 /// - output: `[clips, times + 2, bands + 2, channels]`
-pub fn padded(images: &[f32], [times, bands]: [usize; 2], channels: usize) -> Vec<f32> {
+pub fn padded(images: &[f32], extents: [usize; 2], channels: usize) -> Borrowed<f32> {
+    with_border(images, extents, channels, |image, row| row.copy_from_slice(image))
+}
+
+/// Images with a border of zeros around each, where `write` makes a row of bands of one.
+pub(super) fn with_border(
+    images: &[f32],
+    [times, bands]: [usize; 2],
+    channels: usize,
+    write: impl Fn(&[f32], &mut [f32]) + Sync,
+) -> Borrowed<f32> {
     let row = bands * channels;
     let padded_row = row + 2 * channels;
     let clips = images.len() / (times * row).max(1);
-    let mut output = vec![0.0; clips * (times + 2) * padded_row];
-    output.par_chunks_mut((times + 2) * padded_row).zip(images.par_chunks(times * row)).for_each(|(padded, image)| {
-        for (into, from) in padded[padded_row..].chunks_mut(padded_row).zip(image.chunks_exact(row)) {
-            into[channels..channels + row].copy_from_slice(from);
+    assert_eq!(images.len(), clips * times * row, "images of {times}x{bands}x{channels}");
+    let mut output = borrow(clips * (times + 2) * padded_row);
+    output.par_chunks_mut(padded_row.max(1)).enumerate().for_each(|(number, padded)| {
+        let (clip, time) = (number / (times + 2), number % (times + 2));
+        if time == 0 || time == times + 1 {
+            return padded.fill(0.0);
         }
+        let first = (clip * times + time - 1) * row;
+        padded[..channels].fill(0.0);
+        write(&images[first..first + row], &mut padded[channels..channels + row]);
+        padded[channels + row..].fill(0.0);
     });
     output
 }
@@ -92,14 +109,14 @@ pub fn convolution(
     image: &[f32],
     weights: &[f32],
     bias: &[f32],
-) -> Vec<f32> {
+) -> Borrowed<f32> {
     shape.check(image, weights);
     let ConvolutionShape { inputs, outputs, strides, .. } = *shape;
     let packed = PackedConvolution::pack(arithmetic, inputs, outputs, strides, |output, input, time_tap, band_tap| {
         weights[((output * inputs + input) * TAPS + band_tap) * TAPS + time_tap]
     });
     let [times, bands] = shape.output_extents();
-    let mut output = vec![0.0; shape.output_len()];
+    let mut output = borrow(shape.output_len());
     let epilogue = Epilogue { bias: Some(bias), ..Epilogue::default() };
     let placement = Placement { group_pitch: bands * outputs, row_pitch: outputs };
     for (image, output) in
@@ -132,7 +149,7 @@ fn phases(extent: usize, stride: usize) -> Vec<Phase> {
     vec![even, odd]
 }
 
-/// Adds the gradient with respect to the input to `output`.
+/// The gradient with respect to the input into `output`, or added to it.
 ///
 /// # Shapes
 /// - gradient: `[clips, output times, output bands, outputs]`
@@ -146,6 +163,7 @@ pub fn input_gradient(
     shape: &ConvolutionShape,
     gradient: &[f32],
     weights: &[f32],
+    is_added: bool,
     output: &mut [f32],
 ) {
     let ConvolutionShape { extents, inputs, outputs, strides, .. } = *shape;
@@ -158,7 +176,21 @@ pub fn input_gradient(
         weights[((output * inputs + input) * TAPS + band_tap) * TAPS + time_tap]
     };
     let clip = extents[0] * extents[1] * inputs;
-    let epilogue = Epilogue { residual: Residual::Last, ..Epilogue::default() };
+    let residual = if is_added { Residual::Last } else { Residual::None };
+    let epilogue = Epilogue { residual, ..Epilogue::default() };
+    let clips = || image.chunks_exact((times + 2) * row);
+    if strides == [1, 1] {
+        let turned = |input: usize, output: usize, time_tap: usize, band_tap: usize| {
+            weight(output, input, TAPS - 1 - time_tap, TAPS - 1 - band_tap)
+        };
+        let packed = PackedConvolution::pack(arithmetic, outputs, inputs, strides, turned);
+        let placement = Placement { group_pitch: bands * inputs, row_pitch: inputs };
+        for (image, output) in clips().zip(output.chunks_exact_mut(clip)) {
+            let image = Image { values: image, padded_bands: bands + 2 };
+            convolve(&image, times, &packed, &epilogue, output, placement);
+        }
+        return;
+    }
     for over_time in phases(extents[0], strides[0]) {
         for over_bands in phases(extents[1], strides[1]) {
             if over_time.count == 0 || over_bands.count == 0 {
@@ -174,7 +206,7 @@ pub fn input_gradient(
                 group_pitch: over_time.stride * extents[1] * inputs,
                 row_pitch: over_bands.stride * inputs,
             };
-            for (image, output) in image.chunks_exact((times + 2) * row).zip(output.chunks_exact_mut(clip)) {
+            for (image, output) in clips().zip(output.chunks_exact_mut(clip)) {
                 let windows = Windows {
                     values: &image[over_time.from * row + over_bands.from * outputs..],
                     num_groups: over_time.count,
@@ -308,7 +340,10 @@ mod tests {
                     off,
                 );
                 let mut found = vec![0.0; image.len()];
-                input_gradient(arithmetic, &shape, &gradient, &weights, &mut found);
+                input_gradient(arithmetic, &shape, &gradient, &weights, true, &mut found);
+                assert_near("added input gradient", &found, &to_image, off);
+                found.fill(f32::NAN);
+                input_gradient(arithmetic, &shape, &gradient, &weights, false, &mut found);
                 assert_near("input gradient", &found, &to_image, off);
             }
             assert_near("weight gradient", &weight_gradient(&shape, &bordered, &gradient), &to_weights, 1e-4);
@@ -323,7 +358,7 @@ mod tests {
         let run = |threads| {
             on_threads(threads, || {
                 let mut to_image = vec![0.0; shape.input_len()];
-                input_gradient(Arithmetic::new(Precision::F32), &shape, &gradient, &weights, &mut to_image);
+                input_gradient(Arithmetic::new(Precision::F32), &shape, &gradient, &weights, false, &mut to_image);
                 (weight_gradient(&shape, &image, &gradient), to_image)
             })
         };

@@ -1,8 +1,9 @@
-//! The gradient of layer normalisation (Ba, Kiros and Hinton 2016); the norm itself is [`crate::norm::layer_norm`].
+//! Layer normalisation (Ba, Kiros and Hinton 2016) and its gradient.
 
 use rayon::prelude::*;
 
 use super::ROWS_TOGETHER;
+use crate::{InstructionSet, norm};
 
 /// Rows that one task takes: fixed, so that sums do not depend on threads.
 const ROWS: usize = ROWS_TOGETHER / 16;
@@ -13,6 +14,19 @@ fn moments(row: &[f32], epsilon: f32) -> [f32; 2] {
     let mean = row.iter().sum::<f32>() / count;
     let variance = row.iter().map(|value| (value - mean) * (value - mean)).sum::<f32>() / count;
     [mean, 1.0 / (variance + epsilon).sqrt()]
+}
+
+/// Every row by its own mean and variance, times a gain, plus a shift.
+///
+/// # Shapes
+/// - values and output: `[rows, gain.len()]`
+///
+/// # Panics
+/// If sizes do not fit.
+pub fn layer_norm(values: &[f32], gain: &[f32], shift: &[f32], epsilon: f32) -> Vec<f32> {
+    let mut output = vec![0.0; values.len()];
+    norm::layer_norm(InstructionSet::best(), values, gain, shift, epsilon, &mut output);
+    output
 }
 
 /// Adds the gradient with respect to the input to `output`, and gives those with respect to gain and shift.

@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use super::ROWS_TOGETHER;
+use crate::product::extent;
 
 /// Rows of a matrix: `num_rows` of `columns` values, `pitch` values apart. They may overlap.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +51,71 @@ pub(super) fn add_outer(left: Rows<'_>, right: Rows<'_>, output: &mut [f32]) {
             right.values.as_ptr(),
             1,
             right.pitch as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+/// A matrix within a slice: a value is `row_pitch` from the one in the next row, and `column_pitch` from the next column's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Matrix<'a> {
+    pub(super) values: &'a [f32],
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) row_pitch: usize,
+    pub(super) column_pitch: usize,
+}
+
+impl Matrix<'_> {
+    /// The same with rows and columns exchanged.
+    pub(super) fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_pitch: self.column_pitch,
+            column_pitch: self.row_pitch,
+            ..self
+        }
+    }
+}
+
+/// `left right` into `output`, or added to it, `[left.rows, right.columns]`.
+///
+/// # Panics
+/// If sizes do not fit.
+pub(super) fn product(left: Matrix<'_>, right: Matrix<'_>, output: &mut [f32], is_added: bool) {
+    for matrix in [left, right] {
+        let pitches = [(matrix.rows, matrix.row_pitch), (matrix.columns, matrix.column_pitch)];
+        let needed = extent(&pitches, 1);
+        assert!(needed <= matrix.values.len(), "{needed} values of {}", matrix.values.len());
+    }
+    assert_eq!(left.columns, right.rows, "what is summed over");
+    assert_eq!(output.len(), left.rows * right.columns, "a value for each row and column");
+    if output.is_empty() {
+        return;
+    }
+    // SAFETY: all values of both sides lie in their slices, as was just checked, and the output has a value for each row and
+    // column, row-major; it is borrowed exclusively.
+    unsafe {
+        gemm::gemm(
+            left.rows,
+            right.columns,
+            left.columns,
+            output.as_mut_ptr(),
+            1,
+            right.columns as isize,
+            is_added,
+            left.values.as_ptr(),
+            left.column_pitch as isize,
+            left.row_pitch as isize,
+            right.values.as_ptr(),
+            right.column_pitch as isize,
+            right.row_pitch as isize,
             1.0,
             1.0,
             false,

@@ -3,13 +3,14 @@
 //! Vaswani et al. 2017, "Attention Is All You Need", arXiv:1706.03762, sec. 3.2.
 
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
+use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Device, Tensor};
 
 use super::RotaryAngles;
+use crate::ops::{self, Projection, RotaryAttentionParameters};
 
 /// Who is shown the attention weights of a pass: the layer's number, from 1 on, and its weights
 /// `[batch, heads, tokens that attend, tokens attended to]`. Nobody, as a rule: then the weights are never formed.
@@ -96,6 +97,11 @@ impl SelfAttention {
     }
 }
 
+/// Weights and bias of a layer that has both.
+fn projection(layer: &Linear) -> Option<Projection> {
+    layer.bias.as_ref().map(|bias| Projection { weight: layer.weight.val(), bias: bias.val() })
+}
+
 /// Scaled dot-product attention of every frame with every frame, with rotary positions.
 ///
 /// Differs from the usual rotary attention in one point, faithfully to the reference (Hugging Face
@@ -111,6 +117,42 @@ pub struct RotarySelfAttention {
 }
 
 impl RotarySelfAttention {
+    /// `input + attention(norm(input))`; in training on the processor, one operation where nobody looks on and nothing is
+    /// padding.
+    ///
+    /// # Shapes
+    /// As for [`forward`](Self::forward). `epsilon` is the norm's.
+    #[expect(clippy::too_many_arguments, reason = "those of `forward`, and the norm")]
+    pub(crate) fn forward_with_residual(
+        &self,
+        norm: &LayerNorm,
+        epsilon: f64,
+        input: Tensor<3>,
+        angles: &RotaryAngles,
+        padding: Option<&Tensor<2, Bool>>,
+        layer: usize,
+        observer: &mut AttentionObserver<'_>,
+    ) -> Tensor<3> {
+        let projections = [&self.query, &self.key, &self.value, &self.output].map(projection);
+        let is_plain = padding.is_none() && observer.is_none() && ops::are_available(&input.device());
+        if let (true, Some(shift), [Some(query), Some(key), Some(value), Some(output)]) =
+            (is_plain, &norm.beta, projections)
+        {
+            let [cosine, sine] = angles.cosine_and_sine();
+            let parameters = RotaryAttentionParameters {
+                gain: norm.gamma.val(),
+                shift: shift.val(),
+                projections: [query, key, value, output],
+                cosine,
+                sine,
+                num_heads: self.num_heads,
+                epsilon,
+            };
+            return ops::rotary_attention(input, parameters);
+        }
+        self.forward(norm.forward(input.clone()), angles, padding, layer, observer) + input
+    }
+
     /// `num_heads` heads of width `dim / num_heads`, all projections with bias.
     pub fn new(dim: usize, num_heads: usize, device: &Device) -> Self {
         let linear = || LinearConfig::new(dim, dim).init(device);

@@ -12,8 +12,10 @@ use burn::tensor::module::linear;
 use burn::tensor::{Bool, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{AttentionObserver, RotaryAngles, RotaryPositions, RotarySelfAttention};
-use crate::ops::{self, FeedForwardParameters};
+use super::{
+    AttentionObserver, RotaryAngles, RotaryPositions, RotarySelfAttention, layer_norm, update_running_statistics,
+};
+use crate::ops::{self, ConvolutionModuleParameters, FeedForwardParameters};
 
 /// Sizes of a conformer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -131,11 +133,11 @@ impl ConformerLayer {
         observer: &mut AttentionObserver<'_>,
     ) -> Tensor<3> {
         let hidden = half_feed_forward(&self.feed_forward1_norm, &self.feed_forward1, input);
-        let normed = self.attention_norm.forward(hidden.clone());
-        let hidden = self.attention.forward(normed, angles, padding, number, observer) + hidden;
-        let hidden = self.convolution.forward(hidden.clone()) + hidden;
+        let (norm, epsilon) = (&self.attention_norm, INNER_NORM_EPSILON);
+        let hidden = self.attention.forward_with_residual(norm, epsilon, hidden, angles, padding, number, observer);
+        let hidden = self.convolution.forward_with_residual(hidden);
         let hidden = half_feed_forward(&self.feed_forward2_norm, &self.feed_forward2, hidden);
-        self.final_norm.forward(hidden)
+        layer_norm(&self.final_norm, INNER_NORM_EPSILON, hidden)
     }
 }
 
@@ -209,6 +211,28 @@ impl ConvolutionModule {
         }
     }
 
+    /// `input + module(input)`, `[batch, frames, hidden_size]` in and out; in training on the processor, one operation.
+    fn forward_with_residual(&self, input: Tensor<3>) -> Tensor<3> {
+        let Some(shift) = &self.norm.beta else { return self.forward(input.clone()) + input };
+        if !ops::are_available(&input.device()) || !self.batch_norm.training.is_enabled() {
+            return self.forward(input.clone()) + input;
+        }
+        let parameters = ConvolutionModuleParameters {
+            gain: self.norm.gamma.val(),
+            shift: shift.val(),
+            pointwise_in: self.pointwise_in.weight(),
+            depthwise: self.depthwise.weight.val(),
+            batch_gain: self.batch_norm.gamma.val(),
+            batch_shift: self.batch_norm.beta.val(),
+            pointwise_out: self.pointwise_out.weight(),
+            epsilon: INNER_NORM_EPSILON,
+            batch_epsilon: self.batch_norm.epsilon,
+        };
+        let (output, statistics) = ops::convolution_module(input, parameters);
+        update_running_statistics(&self.batch_norm, statistics);
+        output
+    }
+
     /// `[batch, frames, hidden_size]` in and out.
     fn forward(&self, input: Tensor<3>) -> Tensor<3> {
         let dim = input.dims()[2];
@@ -247,6 +271,7 @@ impl PointwiseConv {
 
 #[cfg(test)]
 mod tests {
+    use burn::module::ModuleVisitor;
     use burn::tensor::{Distribution, TensorData};
     use solfa_signal::testing::assert_close;
 
@@ -256,45 +281,153 @@ mod tests {
         tensor.into_data().convert::<f32>().iter::<f32>().collect()
     }
 
-    /// The output and every gradient of the one operation, beside those of Burn's operations.
-    #[test]
-    fn feed_forward_in_training_is_the_composition() {
-        let device = Device::flex().autodiff();
-        device.seed(5);
-        let config = ConformerConfig {
+    fn config() -> ConformerConfig {
+        ConformerConfig {
             hidden_size: 8,
             num_layers: 1,
             num_heads: 2,
             intermediate_size: 20,
-            depthwise_kernel: 3,
+            depthwise_kernel: 5,
             layer_norm_epsilon: 1e-5,
             rotary_base: 10_000.0,
-        };
-        let layer = ConformerLayer::new(&config, &device);
-        let (norm, feed_forward) = (&layer.feed_forward1_norm, &layer.feed_forward1);
-        let input: Tensor<3> = Tensor::random([2, 7, 8], Distribution::Normal(0.0, 2.0), &device).require_grad();
-        let run = |output: Tensor<3>| {
-            let weights = (0..2 * 7 * 8).map(|place| (place as f32 * 0.7).sin()).collect::<Vec<f32>>();
-            let weights: Tensor<3> = Tensor::from_data(TensorData::new(weights, [2, 7, 8]), &device);
-            let outputs = values(output.clone().inner().flatten(0, 2));
-            let gradients = (output * weights).sum().backward();
-            let vector = |parameter: &Param<Tensor<1>>| values(parameter.val().grad(&gradients).unwrap());
-            let matrix = |parameter: &Param<Tensor<2>>| values(parameter.val().grad(&gradients).unwrap().flatten(0, 1));
-            [
-                outputs,
-                values(input.grad(&gradients).unwrap().flatten(0, 2)),
-                vector(&norm.gamma),
-                vector(norm.beta.as_ref().unwrap()),
-                matrix(&feed_forward.expand.weight),
-                vector(feed_forward.expand.bias.as_ref().unwrap()),
-                matrix(&feed_forward.contract.weight),
-                vector(feed_forward.contract.bias.as_ref().unwrap()),
-            ]
-        };
-        let expected = run(feed_forward.forward(norm.forward(input.clone())) * 0.5 + input.clone());
-        let found = run(half_feed_forward(norm, feed_forward, input.clone()));
-        for (number, (found, expected)) in found.iter().zip(&expected).enumerate() {
-            assert_close(&format!("number {number}"), found, expected, 1e-5);
         }
+    }
+
+    /// The output, the gradients of the input and of all parameters, and running statistics.
+    fn everything(layer: &ConformerLayer, input: &Tensor<3>, output: Tensor<3>) -> Vec<(String, Vec<f32>)> {
+        struct Gathering<'a> {
+            gradients: &'a burn::tensor::Gradients,
+            path: Vec<String>,
+            all: Vec<(String, Vec<f32>)>,
+        }
+        impl ModuleVisitor for Gathering<'_> {
+            fn enter_module(&mut self, name: &str, _container_type: &str) {
+                self.path.push(name.to_owned());
+            }
+
+            fn exit_module(&mut self, _name: &str, _container_type: &str) {
+                self.path.pop();
+            }
+
+            fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+                let (name, tensor) = (self.path.join("."), parameter.val());
+                let count = tensor.shape().num_elements();
+                if let Some(gradient) = tensor.grad(self.gradients) {
+                    self.all.push((name, values(gradient.reshape([count]))));
+                } else if name.contains("running") {
+                    self.all.push((name, values(tensor.inner().reshape([count]))));
+                }
+            }
+        }
+        let weights = (0..output.shape().num_elements()).map(|place| (place as f32 * 0.7).sin()).collect::<Vec<f32>>();
+        let weights: Tensor<3> = Tensor::from_data(TensorData::new(weights, output.dims()), &output.device());
+        let outputs = values(output.clone().inner().flatten(0, 2));
+        let gradients = (output * weights).sum().backward();
+        let mut all = vec![("output".to_owned(), outputs)];
+        all.push(("input".to_owned(), values(input.grad(&gradients).unwrap().flatten(0, 2))));
+        crate::checkpoint::settle_running_statistics(layer);
+        let mut gathering = Gathering { gradients: &gradients, path: Vec::new(), all };
+        layer.visit(&mut gathering);
+        gathering.all
+    }
+
+    /// Outputs and all gradients of the operations of the parts of a layer, beside those of Burn's operations.
+    #[test]
+    fn parts_in_training_are_their_compositions() {
+        let device = Device::flex().autodiff();
+        for (batch, frames) in [(3, 1), (2, 7), (3, 41)] {
+            device.seed(5);
+            let input: Tensor<3> =
+                Tensor::random([batch, frames, 8], Distribution::Normal(0.0, 2.0), &device).require_grad();
+            type Part = fn(&ConformerLayer, Tensor<3>, &RotaryAngles) -> Tensor<3>;
+            let parts: [(&str, usize, Part, Part); 3] = [
+                (
+                    "feed-forward",
+                    7,
+                    |layer, input, _| half_feed_forward(&layer.feed_forward1_norm, &layer.feed_forward1, input),
+                    |layer, input, _| {
+                        let normed = layer.feed_forward1_norm.forward(input.clone());
+                        layer.feed_forward1.forward(normed) * 0.5 + input
+                    },
+                ),
+                (
+                    "attention",
+                    11,
+                    |layer, input, angles| {
+                        let norm = &layer.attention_norm;
+                        layer.attention.forward_with_residual(
+                            norm,
+                            INNER_NORM_EPSILON,
+                            input,
+                            angles,
+                            None,
+                            1,
+                            &mut None,
+                        )
+                    },
+                    |layer, input, angles| {
+                        let normed = layer.attention_norm.forward(input.clone());
+                        layer.attention.forward(normed, angles, None, 1, &mut None) + input
+                    },
+                ),
+                (
+                    "convolution",
+                    10,
+                    |layer, input, _| layer.convolution.forward_with_residual(input),
+                    |layer, input, _| layer.convolution.forward(input.clone()) + input,
+                ),
+            ];
+            for (name, count, found, expected) in parts {
+                let run = |part: Part| {
+                    device.seed(7);
+                    let layer = ConformerLayer::new(&config(), &device);
+                    let angles = RotaryPositions::new(4, 10_000.0, &device).angles(frames);
+                    everything(&layer, &input, part(&layer, input.clone(), &angles))
+                };
+                let (found, expected) = (run(found), run(expected));
+                let names = |all: &[(String, Vec<f32>)]| all.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+                assert_eq!(names(&found), names(&expected), "{name}");
+                assert!(found.len() > count, "{name}: {:?}", names(&found));
+                let whole = root_mean_square(expected.iter().skip(1).flat_map(|(_, values)| values));
+                for ((of, found), (_, expected)) in found.iter().zip(&expected) {
+                    let what = format!("{name}, {batch}x{frames}: {of}");
+                    if root_mean_square(expected) < 1e-4 * whole {
+                        // A gradient that is 0 but for rounding, as that of the keys' bias.
+                        assert!(root_mean_square(found) < 1e-4 * whole, "{what}: {found:?}");
+                    } else {
+                        // The statistics of three rows are almost those of each.
+                        assert_close(&what, found, expected, if frames == 1 { 1e-3 } else { 1e-4 });
+                    }
+                }
+            }
+        }
+    }
+
+    fn root_mean_square<'a>(values: impl IntoIterator<Item = &'a f32>) -> f32 {
+        let (sum, count) = values.into_iter().fold((0.0, 0), |(sum, count), value| (sum + value * value, count + 1));
+        (sum / count.max(1) as f32).sqrt()
+    }
+
+    #[test]
+    fn padding_and_onlookers_take_the_composition() {
+        let device = Device::flex().autodiff();
+        let layer = ConformerLayer::new(&config(), &device);
+        let input: Tensor<3> = Tensor::random([2, 6, 8], Distribution::Normal(0.0, 2.0), &device);
+        let angles = RotaryPositions::new(4, 10_000.0, &device).angles(6);
+        let run = |padding: Option<&Tensor<2, Bool>>, observer: &mut AttentionObserver<'_>| {
+            let (attention, norm) = (&layer.attention, &layer.attention_norm);
+            let epsilon = INNER_NORM_EPSILON;
+            let output = attention.forward_with_residual(norm, epsilon, input.clone(), &angles, padding, 1, observer);
+            values(output.flatten(0, 2))
+        };
+        let alone = run(None, &mut None);
+        let mut seen = 0;
+        let mut observer = |_: usize, _: Tensor<4>| seen += 1;
+        assert_close("watched", &run(None, &mut Some(&mut observer)), &alone, 1e-5);
+        assert_eq!(seen, 1);
+        let padding = Tensor::from_data([[false; 6], [false, false, false, true, true, true]], &device);
+        let padded = run(Some(&padding), &mut None);
+        assert_close("without padding", &padded[..48], &alone[..48], 1e-5);
+        assert!(padded[48..].iter().zip(&alone[48..]).any(|(padded, alone)| (padded - alone).abs() > 1e-3));
     }
 }

@@ -3,12 +3,13 @@
 //! Won et al. 2023, "A Foundation Model for Music Informatics" (MusicFM), arXiv:2311.03318: two residual blocks of 3x3
 //! convolutions over frequency and time, then a linear layer on all channels and bands of a time step.
 
-use burn::module::{Module, RunningState};
+use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
+use super::{linear_layer, update_running_statistics};
 use crate::ops::{self, BlockNorm, BlockParameters, residual_block};
 
 /// Two residual blocks and a projection.
@@ -58,7 +59,7 @@ impl Conv2dSubsampling {
         }
         let [batch, frames, bands, channels] = image.dims();
         // [batch, frames, bands, channels] -> [batch, frames, channels x bands]
-        self.projection.forward(image.swap_dims(2, 3).reshape([batch, frames, channels * bands]))
+        linear_layer(&self.projection, image.swap_dims(2, 3).reshape([batch, frames, channels * bands]))
     }
 }
 
@@ -129,14 +130,7 @@ impl ResidualConvBlock {
             BlockParameters { convolutions, strides: [over_time, over_bands], epsilon: self.norm1.epsilon };
         let (output, statistics) = residual_block(images, parameters);
         for ((_, norm), seen) in layers.iter().zip(statistics) {
-            let towards = |running: &RunningState<Tensor<1>>, seen: Vec<f32>| {
-                let count = seen.len();
-                let seen: Tensor<1> = Tensor::from_data(TensorData::new(seen, [count]), &device);
-                let kept = running.value_sync().to_device(&device) * (1.0 - norm.momentum);
-                running.update((kept + seen * norm.momentum).detach());
-            };
-            towards(&norm.running_mean, seen.mean);
-            towards(&norm.running_var, seen.variance);
+            update_running_statistics(norm, seen);
         }
         output
     }
@@ -144,7 +138,7 @@ impl ResidualConvBlock {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Distribution;
+    use burn::tensor::{Distribution, TensorData};
     use solfa_signal::testing::assert_close;
 
     use super::*;

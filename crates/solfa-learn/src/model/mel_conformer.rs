@@ -9,7 +9,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Bool, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{AttentionObserver, Conformer, ConformerConfig, Conv2dSubsampling};
+use super::{AttentionObserver, Conformer, ConformerConfig, Conv2dSubsampling, linear_layer};
 
 /// Sizes of the network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,6 +105,6 @@ impl MelConformer {
     /// - last_hidden_state: `[batch, frames, hidden_size]`
     /// - output: `[batch, frames, num_logits]`
     pub fn logits(&self, last_hidden_state: Tensor<3>) -> Tensor<3> {
-        self.head.forward(last_hidden_state)
+        linear_layer(&self.head, last_hidden_state)
     }
 }

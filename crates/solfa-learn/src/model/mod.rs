@@ -9,6 +9,7 @@ mod convnext_subsampling;
 mod feed_forward;
 mod gated_feed_forward;
 mod gelu;
+mod in_memory;
 mod mel_conformer;
 mod mert2;
 mod modified_resnet;
@@ -49,4 +50,5 @@ pub use waveform_transformer::{WaveformTransformer, WaveformTransformerConfig, W
 pub use weight_norm::WeightNormLinear;
 pub use xlm_roberta::{XlmRoberta, XlmRobertaConfig};
 
+use in_memory::{layer_norm, linear_layer, update_running_statistics};
 use mulan::l2_normalize;

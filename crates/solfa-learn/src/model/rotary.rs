@@ -60,6 +60,11 @@ impl RotaryPositions {
 }
 
 impl RotaryAngles {
+    /// Cosines and sines, `[1, frames, 1, head_dim]`: the second half of the last axis repeats the first.
+    pub(crate) fn cosine_and_sine(&self) -> [Tensor<4>; 2] {
+        [self.cosine.clone(), self.sine.clone()]
+    }
+
     /// Turns every pair of dimensions by its position's angle.
     ///
     /// # Shapes

@@ -2,13 +2,12 @@
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
-use solfa_kernels::elementwise::{activate, add_scaled};
-use solfa_kernels::norm::layer_norm;
 use solfa_kernels::product::Activation;
 use solfa_kernels::training::{
-    add_transposed_product, column_sums, layer_norm_gradient, linear, linear_input_gradient,
+    activation, activation_gradient, add_linear, add_transposed_product, column_sums, layer_norm, layer_norm_gradient,
+    linear, linear_input_gradient,
 };
-use solfa_kernels::{Arithmetic, InstructionSet, Precision};
+use solfa_kernels::{Arithmetic, Precision};
 
 use super::plain::{Kept, Plain, PlainOperation, Values, run};
 
@@ -63,27 +62,13 @@ struct HalfFeedForward {
     epsilon: f32,
 }
 
-fn sigmoid(value: f32) -> f32 {
-    1.0 / (1.0 + (-value).exp())
-}
-
-/// `silu(x) = x sigmoid(x)` of every value.
-fn silu(set: InstructionSet, values: &[f32]) -> Vec<f32> {
-    let mut output = values.to_vec();
-    activate(set, &mut output, Activation::Silu);
-    output
-}
-
 impl HalfFeedForward {
     fn arithmetic(width: usize) -> Arithmetic {
         Arithmetic::new(Precision::F32).for_width(width)
     }
 
-    fn norm(&self, set: InstructionSet, inputs: &[Plain]) -> Vec<f32> {
-        let [values, gain, shift] = [0, 1, 2].map(|place| inputs[place].values());
-        let mut output = vec![0.0; values.len()];
-        layer_norm(set, values, gain, shift, self.epsilon, &mut output);
-        output
+    fn norm(&self, inputs: &[Plain]) -> Vec<f32> {
+        layer_norm(inputs[0].values(), inputs[1].values(), inputs[2].values(), self.epsilon)
     }
 }
 
@@ -96,12 +81,11 @@ impl PlainOperation for HalfFeedForward {
         let shape = inputs[0].shape::<3>();
         let [width, hidden] = inputs[3].shape();
         let arithmetic = Self::arithmetic(width);
-        let set = arithmetic.instruction_set();
-        let expanded = linear(arithmetic, &self.norm(set, inputs), inputs[3].values(), Some(inputs[4].values()), width);
-        let active = silu(set, &expanded);
-        let contracted = linear(arithmetic, &active, inputs[5].values(), Some(inputs[6].values()), hidden);
+        let expanded = linear(arithmetic, &self.norm(inputs), inputs[3].values(), Some(inputs[4].values()), width);
+        let active = activation(&expanded, Activation::Silu);
+        let (weights, bias) = (inputs[5].values(), inputs[6].values());
         let mut output = inputs[0].values().to_vec();
-        add_scaled(set, &mut output, &contracted, SHARE);
+        add_linear(arithmetic, &active, weights, Some(bias), hidden, SHARE, &mut output);
         (Values::new(output, shape), Box::new(expanded))
     }
 
@@ -116,22 +100,16 @@ impl PlainOperation for HalfFeedForward {
         let Some(expanded) = kept.downcast_ref::<Vec<f32>>() else { return Vec::new() };
         let [width, hidden] = inputs[3].shape();
         let arithmetic = Self::arithmetic(width);
-        let set = arithmetic.instruction_set();
-        let mut to_contracted = vec![0.0; incoming.len()];
-        add_scaled(set, &mut to_contracted, incoming, SHARE);
-        let active = silu(set, expanded);
+        let to_contracted: Vec<f32> =
+            incoming.par_iter().with_min_len(TOGETHER).map(|gradient| gradient * SHARE).collect();
+        let active = activation(expanded, Activation::Silu);
         let mut to_contract = vec![0.0; hidden * width];
         add_transposed_product(&active, &to_contracted, hidden, width, &mut to_contract);
         drop(active);
         let mut to_expanded = linear_input_gradient(arithmetic, &to_contracted, inputs[5].values(), hidden);
-        to_expanded.par_chunks_mut(TOGETHER).zip(expanded.par_chunks(TOGETHER)).for_each(|(gradients, values)| {
-            for (gradient, &value) in gradients.iter_mut().zip(values) {
-                let gate = sigmoid(value);
-                *gradient *= gate * (1.0 + value * (1.0 - gate));
-            }
-        });
+        activation_gradient(expanded, Activation::Silu, &mut to_expanded);
         let mut to_expand = vec![0.0; width * hidden];
-        add_transposed_product(&self.norm(set, inputs), &to_expanded, width, hidden, &mut to_expand);
+        add_transposed_product(&self.norm(inputs), &to_expanded, width, hidden, &mut to_expand);
         let to_normed = linear_input_gradient(arithmetic, &to_expanded, inputs[3].values(), width);
         let mut to_input = incoming.to_vec();
         let (to_gain, to_shift) =

@@ -6,11 +6,19 @@
 //!
 //! This module must not know: networks, losses, files.
 
+mod attention;
+mod convolution_module;
 mod feed_forward;
+mod layer_norm;
+mod linear;
 mod plain;
 mod residual_block;
 
+pub use attention::{Projection, RotaryAttentionParameters, rotary_attention};
+pub use convolution_module::{ConvolutionModuleParameters, convolution_module};
 pub use feed_forward::{FeedForwardParameters, half_feed_forward};
+pub use layer_norm::layer_norm;
+pub use linear::linear_layer;
 pub use residual_block::{BlockNorm, BlockParameters, BlockStatistics, residual_block};
 
 use burn::tensor::Device;

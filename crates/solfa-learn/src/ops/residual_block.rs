@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
+use solfa_kernels::memory::{Borrowed, borrow};
 use solfa_kernels::training::{
-    BatchStatistics, ConvolutionShape, batch_norm, batch_norm_gradient, batch_statistics, column_sums, convolution,
-    input_gradient, padded, weight_gradient,
+    BatchNorm, BatchStatistics, ConvolutionShape, batch_norm_gradient, batch_norm_relu_padded, batch_norm_sum_relu,
+    batch_statistics, convolution, input_gradient, padded, weight_gradient,
 };
 use solfa_kernels::{Arithmetic, Precision};
 
@@ -81,15 +82,21 @@ struct Block {
 struct Forward {
     shapes: [ConvolutionShape; NUM_CONVOLUTIONS],
     /// What the convolutions gave.
-    convolved: [Vec<f32>; NUM_CONVOLUTIONS],
-    /// What the second one was given, without a border.
-    hidden: Vec<f32>,
+    convolved: [Borrowed<f32>; NUM_CONVOLUTIONS],
     statistics: BlockStatistics,
 }
 
 /// Of a convolution its weights (0), bias (1), gain (2) or shift (3).
 fn parameter(inputs: &[Plain], convolution: usize, which: usize) -> &[f32] {
     inputs[1 + 4 * convolution + which].values()
+}
+
+impl Block {
+    /// The norm behind a convolution.
+    fn norm<'a>(&self, inputs: &'a [Plain], convolution: usize, statistics: &'a BatchStatistics) -> BatchNorm<'a> {
+        let (gain, shift) = (parameter(inputs, convolution, 2), parameter(inputs, convolution, 3));
+        BatchNorm { statistics, gain, shift, epsilon: self.epsilon }
+    }
 }
 
 /// Narrow blocks are computed in full single precision.
@@ -116,25 +123,22 @@ impl PlainOperation for Block {
             let statistics = batch_statistics(&convolved, outputs);
             (convolved, statistics)
         };
-        let norm =
-            |number: usize, values: &[f32], statistics: &BatchStatistics, into: &mut [f32], finish: fn(f32) -> f32| {
-                let (gain, shift) = (parameter(inputs, number, 2), parameter(inputs, number, 3));
-                batch_norm(values, statistics, gain, shift, self.epsilon, into, finish);
-            };
-        let relu: fn(f32) -> f32 = |value| value.max(0.0);
         let image = padded(inputs[0].values(), strided.extents, channels);
         let (first, first_statistics) = convolve(0, &image);
         let (beside, beside_statistics) = convolve(2, &image);
         drop(image);
-        let mut hidden = vec![0.0; first.len()];
-        norm(0, &first, &first_statistics, &mut hidden, relu);
-        let (second, second_statistics) = convolve(1, &padded(&hidden, extents, outputs));
+        let hidden = batch_norm_relu_padded(self.norm(inputs, 0, &first_statistics), &first, extents);
+        let (second, second_statistics) = convolve(1, &hidden);
+        drop(hidden);
         let mut output = vec![0.0; second.len()];
-        norm(2, &beside, &beside_statistics, &mut output, |value| value);
-        norm(1, &second, &second_statistics, &mut output, relu);
+        batch_norm_sum_relu(
+            (self.norm(inputs, 1, &second_statistics), &second),
+            (self.norm(inputs, 2, &beside_statistics), &beside),
+            &mut output,
+        );
         let statistics = [first_statistics, second_statistics, beside_statistics];
         *self.statistics.lock().unwrap_or_else(PoisonError::into_inner) = Some(statistics.clone());
-        let kept = Forward { shapes, convolved: [first, second, beside], hidden, statistics };
+        let kept = Forward { shapes, convolved: [first, second, beside], statistics };
         (Values::new(output, [clips, extents[0], extents[1], outputs]), Box::new(kept))
     }
 
@@ -146,37 +150,39 @@ impl PlainOperation for Block {
         incoming: &[f32],
         wanted: &[bool],
     ) -> Vec<Option<Values>> {
-        let Some(Forward { shapes, convolved, hidden, statistics }) = kept.downcast_ref() else { return Vec::new() };
+        let Some(Forward { shapes, convolved, statistics }) = kept.downcast_ref() else { return Vec::new() };
         let [strided, straight, _] = *shapes;
         let outputs = straight.outputs;
-        // Where the last ReLU let something through.
-        let incoming = gated(incoming, output.values());
-        let of_norm = |number: usize, incoming: &[f32]| {
-            let gain = parameter(inputs, number, 2);
-            batch_norm_gradient(&convolved[number], &statistics[number], gain, self.epsilon, incoming)
-        };
+        let norm = |number: usize| self.norm(inputs, number, &statistics[number]);
         let vector = |values: Vec<f32>| Some(Values::new(values, [outputs]));
-        let parameters =
-            |shape: &ConvolutionShape, image: &[f32], incoming: &[f32], gain: Vec<f32>, shift: Vec<f32>| {
-                let weight = Values::new(weight_gradient(shape, image, incoming), [outputs, shape.inputs, 3, 3]);
-                [Some(weight), vector(column_sums(incoming, outputs)), vector(gain), vector(shift)]
-            };
-        let (to_second, gain, shift) = of_norm(1, &incoming);
-        let second = parameters(&straight, &padded(hidden, straight.extents, outputs), &to_second, gain, shift);
-        let mut to_hidden = vec![0.0; hidden.len()];
-        input_gradient(arithmetic(outputs), &straight, &to_second, parameter(inputs, 1, 0), &mut to_hidden);
+        let parameters = |shape: &ConvolutionShape, image: &[f32], incoming: &[f32], (gain, shift)| {
+            let weight = Values::new(weight_gradient(shape, image, incoming), [outputs, shape.inputs, 3, 3]);
+            // A norm takes the mean away, and with it all that a bias adds: its gradient is 0.
+            [Some(weight), vector(vec![0.0; outputs]), vector(gain), vector(shift)]
+        };
+        // Where the last ReLU let something through.
+        let mut to_beside = gated(incoming, output.values());
+        let mut to_second = borrow::<f32>(to_beside.len());
+        copy(&to_beside, &mut to_second);
+        let of_norm = batch_norm_gradient(norm(1), &convolved[1], false, &mut to_second);
+        let hidden = batch_norm_relu_padded(norm(0), &convolved[0], straight.extents);
+        let second = parameters(&straight, &hidden, &to_second, of_norm);
+        drop(hidden);
+        let mut to_first = borrow::<f32>(to_second.len());
+        let weights = parameter(inputs, 1, 0);
+        input_gradient(arithmetic(outputs), &straight, &to_second, weights, false, &mut to_first);
         drop(to_second);
-        let (to_first, first_gain, first_shift) = of_norm(0, &gated(&to_hidden, hidden));
-        drop(to_hidden);
-        let (to_beside, beside_gain, beside_shift) = of_norm(2, &incoming);
+        let of_first = batch_norm_gradient(norm(0), &convolved[0], true, &mut to_first);
+        let of_beside = batch_norm_gradient(norm(2), &convolved[2], false, &mut to_beside);
         let image = padded(inputs[0].values(), strided.extents, strided.inputs);
-        let first = parameters(&strided, &image, &to_first, first_gain, first_shift);
-        let beside = parameters(&strided, &image, &to_beside, beside_gain, beside_shift);
+        let first = parameters(&strided, &image, &to_first, of_first);
+        let beside = parameters(&strided, &image, &to_beside, of_beside);
         drop(image);
         let to_image = wanted[0].then(|| {
             let mut to_image = vec![0.0; strided.input_len()];
-            for (number, gradient) in [(0, &to_first), (2, &to_beside)] {
-                input_gradient(arithmetic(outputs), &strided, gradient, parameter(inputs, number, 0), &mut to_image);
+            for (number, gradient, is_added) in [(0, &to_first, false), (2, &to_beside, true)] {
+                let weights = parameter(inputs, number, 0);
+                input_gradient(arithmetic(outputs), &strided, gradient, weights, is_added, &mut to_image);
             }
             let [times, bands] = strided.extents;
             Values::new(to_image, [strided.clips, times, bands, strided.inputs])
@@ -185,8 +191,21 @@ impl PlainOperation for Block {
     }
 }
 
+/// Values of one task.
+const TOGETHER: usize = 1 << 14;
+
 /// What a ReLU passes back: the gradient where its output is above 0.
-fn gated(gradient: &[f32], output: &[f32]) -> Vec<f32> {
-    let pairs = gradient.par_iter().zip(output).with_min_len(1 << 14);
-    pairs.map(|(&gradient, &output)| if output > 0.0 { gradient } else { 0.0 }).collect()
+fn gated(gradient: &[f32], output: &[f32]) -> Borrowed<f32> {
+    let mut passed = borrow::<f32>(gradient.len());
+    let parts = gradient.par_chunks(TOGETHER).zip(output.par_chunks(TOGETHER));
+    passed.par_chunks_mut(TOGETHER).zip(parts).for_each(|(passed, (gradient, output))| {
+        for ((passed, &gradient), &output) in passed.iter_mut().zip(gradient).zip(output) {
+            *passed = if output > 0.0 { gradient } else { 0.0 };
+        }
+    });
+    passed
+}
+
+fn copy(from: &[f32], into: &mut [f32]) {
+    into.par_chunks_mut(TOGETHER).zip(from.par_chunks(TOGETHER)).for_each(|(into, from)| into.copy_from_slice(from));
 }
