@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use solfa_learn::device::DeviceChoice;
+use solfa_signal::audio::Resampler;
 
 use super::ThreadArguments;
 
@@ -71,9 +72,9 @@ pub(crate) struct PretrainArguments {
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: DeviceChoice,
 
-    /// How recordings are brought to the encoder's sample rate
-    #[arg(long, value_name = "NAME", default_value_t)]
-    pub(crate) resampler: solfa_signal::audio::Resampler,
+    /// How recordings are brought to the encoder's sample rate [default: the program's; with --resume: that of the run]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) resampler: Option<Resampler>,
 
     /// Print a summary as JSON
     #[arg(long)]

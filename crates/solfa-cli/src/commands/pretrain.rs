@@ -6,6 +6,7 @@ use anyhow::Context;
 use serde::Serialize;
 use solfa_learn::recipe::{Ground, Plan, PretrainError, of_hidden_states, set};
 use solfa_learn::train::{KEYS_THAT_MAY_CHANGE, RunError, RunFolder, RunRecord, TrainingError, read_log};
+use solfa_signal::audio::Resampler;
 use toml::{Table, Value};
 
 use crate::arguments::PretrainArguments;
@@ -24,7 +25,8 @@ struct Summary<'run> {
 }
 
 pub(crate) fn run(arguments: &PretrainArguments) -> anyhow::Result<Outcome> {
-    let PretrainArguments { output, resume, device, resampler, .. } = arguments;
+    let PretrainArguments { output, resume, device, .. } = arguments;
+    solfa_kernels::allocator::keep_freed_memory();
     let mut table = configuration(arguments)?;
     if let Some(steps) = arguments.steps {
         set(&mut table, &format!("training.steps={steps}")).map_err(|error| UsageError(error.to_string()))?;
@@ -48,9 +50,10 @@ pub(crate) fn run(arguments: &PretrainArguments) -> anyhow::Result<Outcome> {
     }
     let recorded = || record.as_ref().map(|record| record.data.clone());
     let data = arguments.data.clone().or_else(recorded).unwrap_or_default();
+    let resampler = resampler(arguments.resampler, record.as_ref())?;
     let with_texts = plan.learns_from_texts();
     let TrainingData { collection, texts, description } =
-        training_data::open(&data, plan.sample_rate(), *resampler, with_texts)?;
+        training_data::open(&data, plan.sample_rate(), resampler, with_texts)?;
     terminal::note(&format!("learning from {description}"));
     plan.check_data(&collection, &texts).with_context(|| format!("--data {data}"))?;
     let data_sha256 = collection.data_sha256();
@@ -125,4 +128,16 @@ fn probes(arguments: &PretrainArguments, config: &Table) -> anyhow::Result<Optio
         return Err(UsageError(reason).into());
     }
     Ok(Some(Probes { every, suite: arguments.probe_suite.clone(), run: arguments.output.clone() }))
+}
+
+/// How recordings are brought to the encoder's rate: a run that goes on stays with what it was begun with.
+fn resampler(asked: Option<Resampler>, record: Option<&RunRecord>) -> anyhow::Result<Resampler> {
+    let Some(record) = record else { return Ok(asked.unwrap_or_default()) };
+    let begun: Resampler = record.resampler.parse().map_err(|error: String| anyhow::anyhow!("run.json: {error}"))?;
+    match asked {
+        Some(asked) if asked != begun => {
+            Err(UsageError(format!("--resampler {asked}: the run was begun with {begun}")).into())
+        }
+        _ => Ok(begun),
+    }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::EncoderConfig;
 use crate::data::Batch;
-use crate::views::{BlockMask, BlockMaskConfig, ClipSeed, SpanMaskConfig, ViewError};
+use crate::views::{BlockMask, BlockMaskConfig, ClipSeed, SpanMaskConfig, ViewError, equalize_masks};
 
 /// What is hidden.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,20 +74,24 @@ impl Masking {
         matches!(self.kind, Kind::Spans(_))
     }
 
-    /// Hides something of the first crop of every clip; the same for the same seed and step.
+    /// Hides something of the first crop of every clip; the same for the same seed and step. Of spans, every clip has as
+    /// many hidden frames (fairseq's `require_same_masks`).
     pub(super) fn apply(&self, batch: &Batch, num_frames: usize) -> Masked {
-        let mut is_hidden = Vec::with_capacity(batch.clips.len() * num_frames);
+        let seed = |clip: usize| ClipSeed { seed: self.seed, step: batch.step, clip: clip as u64 };
+        let mut masks = Vec::with_capacity(batch.clips.len());
         let clips = first_crops(batch).enumerate().map(|(number, mut samples)| {
-            let seed = ClipSeed { seed: self.seed, step: batch.step, clip: number as u64 };
-            let mut random = seed.stream("mask");
-            is_hidden.extend(match &self.kind {
+            let mut random = seed(number).stream("mask");
+            masks.push(match &self.kind {
                 Kind::Blocks(mask) => mask.apply(&mut samples, num_frames, &mut random),
                 Kind::Spans(mask) => mask.draw(num_frames, &mut random),
             });
             samples
         });
         let clips = clips.collect();
-        Masked { clips, is_hidden, num_frames }
+        if self.hides_frames() {
+            equalize_masks(&mut masks, &mut seed(0).stream("equal masks"));
+        }
+        Masked { clips, is_hidden: masks.concat(), num_frames }
     }
 }
 

@@ -29,9 +29,14 @@ impl TokenSpectrogramConfig {
     /// The spectrogram that is configured, or else that of a conformer, whose tokens come at the rate of its frames.
     ///
     /// # Errors
-    /// Another encoder without a spectrogram of its own, or a spectrogram at another rate than the encoder's.
+    /// Another encoder without a spectrogram of its own, a conformer with one, or a spectrogram at another rate than the
+    /// encoder's.
     pub(super) fn of<M>(config: &RunConfig<M>, configured: Option<&Self>) -> Result<Self, ConfigError> {
         let found = match (configured, &config.encoder) {
+            (Some(_), EncoderConfig::MelConformer(_)) => {
+                let reason = "method.spectrogram: leave it out: a conformer's tokens are of what it sees";
+                return Err(ConfigError::of(reason));
+            }
             (Some(configured), _) => configured.clone(),
             (None, EncoderConfig::MelConformer(encoder)) => Self {
                 mel: encoder.mel.clone(),
