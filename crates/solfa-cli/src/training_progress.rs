@@ -249,7 +249,10 @@ impl Numbers {
 
     /// `loss 6.12, rate 2.0e-4, 48.1 s of audio a second, 0.4 % waiting for data, 2 minutes left`
     fn shown(&self, steps: u64) -> String {
-        let sum = |of: fn(&Recent) -> f64| self.recent.iter().map(of).filter(|value| value.is_finite()).sum::<f64>();
+        // Beginning with 0: the sum of nothing is -0 in Rust.
+        let sum = |of: fn(&Recent) -> f64| {
+            self.recent.iter().map(of).filter(|value| value.is_finite()).fold(0.0, |sum, value| sum + value)
+        };
         let seconds = sum(|recent| recent.seconds).max(f64::MIN_POSITIVE);
         let (losses, weight) = self.loss;
         let loss = if weight > 0.0 { format!("{:.4}", losses / weight) } else { "not finite".to_owned() };

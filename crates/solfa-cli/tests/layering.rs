@@ -35,6 +35,7 @@ const WORKSPACE: [Layers; 8] = [
         crates: &[],
         never: &["burn", "tokio", "clap", "anyhow"],
         modules: &[
+            "allocator",
             "instruction_set",
             "memory",
             "simd",

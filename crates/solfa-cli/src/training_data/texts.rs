@@ -58,7 +58,8 @@ fn of_manifest_as(manifest: &Path, extension: Option<&str>) -> anyhow::Result<Ha
             for record in reader.records() {
                 let Ok(record) = record else { continue };
                 let of = |column: Option<usize>| column.and_then(|column| record.get(column)).unwrap_or_default();
-                add(of(Some(path)), split(of(tags)), captions.map(|column| of(column).to_owned()).to_vec());
+                let captions = captions.map(|column| of(column).trim().to_owned()).into_iter();
+                add(of(Some(path)), split(of(tags)), captions.filter(|caption| !caption.is_empty()).collect());
             }
         }
         _ => {}

@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use super::ROWS_TOGETHER;
-use crate::{InstructionSet, norm};
+use crate::instruction_set::InstructionSet;
+use crate::norm;
 
 /// Rows that one task takes: fixed, so that sums do not depend on threads.
 const ROWS: usize = ROWS_TOGETHER / 16;
