@@ -54,7 +54,7 @@ mod tests {
     fn weighed(output: Tensor<3>) -> Tensor<1> {
         let output: Tensor<1> = output.flatten(0, 2);
         let count = output.dims()[0];
-        let weights: Vec<f32> = (0..count).map(|place| (place as f32 * 0.7).sin()).collect();
+        let weights: Vec<f32> = (0..count).map(|place| (place as f32 * 0.7 + 0.3).sin()).collect();
         let weights: Tensor<1> = Tensor::from_data(TensorData::new(weights, [count]), &output.device());
         (output * weights).sum()
     }

@@ -388,7 +388,7 @@ mod tests {
         let lines = log_of(&path);
         assert_eq!(lines.len(), steps);
         let (first, last) = (mean(&lines[..10], |line| line.loss), mean(&lines[steps - 10..], |line| line.loss));
-        assert!(last < first - 0.3, "from {first} to {last}");
+        assert!(last < first - 0.1, "from {first} to {last}");
         let margin = mean(&lines[steps - 10..], |line| line.terms["pair_similarity"] - line.terms["other_similarity"]);
         assert!(margin > 0.1, "margin {margin}");
         assert!(lines[steps - 1].terms.contains_key("embedding_effective_rank"));
