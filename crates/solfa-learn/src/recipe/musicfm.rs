@@ -61,9 +61,16 @@ impl Method for MusicFm {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{check_resume, log_of, mean, model_of, tiny, train_in};
-    use crate::checkpoint::LoadedModel;
+    use std::sync::Arc;
+
+    use super::super::testing::{check_resume, chords, log_of, mean, model_of, tiny, train_in};
+    use super::super::{Ground, Method, run_config};
+    use super::MusicFm;
+    use crate::checkpoint::{LoadedModel, restore_module};
+    use crate::data::{Collection, Loader, Sampler};
+    use crate::device::test_device;
     use crate::targets::MelTokenizer;
+    use crate::train::{CheckpointFiles, Moment, Recipe, RunFolder};
 
     #[test]
     fn it_learns_which_codes_were_hidden_and_is_then_a_model() {
@@ -80,6 +87,35 @@ mod tests {
         let LoadedModel::MelConformer(model) = model_of(&path) else { panic!("another model") };
         assert_eq!(model.name, "musicfm");
         assert!(matches!(model.tokenizer, Some(MelTokenizer::RandomProjection(_))));
+    }
+
+    /// Running statistics are those of the batches: without them the network would be another one in use than in training.
+    #[test]
+    fn the_network_says_as_much_in_use_as_in_training() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("run");
+        let table = tiny("musicfm", &["training.steps=60", "sampling.clips_per_batch=8"]);
+        train_in(&path, &table, &mut ());
+        let config = run_config::parse::<MusicFm>(&table).unwrap();
+        let device = test_device();
+        let collection = Collection::survey(Arc::new(chords(24_000))).unwrap();
+        let folder = RunFolder::open(&path).unwrap();
+        let texts = [];
+        let ground = Ground { folder: &folder, collection: &collection, texts: &texts, device: &device };
+        let recipe = MusicFm::prepare(&config, &ground, &mut ()).unwrap();
+        let trained = CheckpointFiles::new(folder.checkpoints_path(), 2).newest().unwrap().0.unwrap();
+        let sampler = Sampler::new(&collection, &config.sampling, 99).unwrap();
+        let batch = Loader::new(collection.clone(), sampler, config.loader, 500).unwrap().next_batch().unwrap();
+        let moment = Moment { step: 1, steps: 1 };
+        let mut losses = Vec::new();
+        for device in [device.clone().autodiff(), device.clone()] {
+            let network = restore_module(recipe.network(&device), "network", &trained.tensors).unwrap();
+            let (terms, ()) = recipe.terms(&network, &batch, moment, &device).unwrap();
+            losses.push(terms.loss.into_scalar::<f32>());
+        }
+        let [training, in_use] = losses[..] else { unreachable!() };
+        println!("in training {training}, in use {in_use}");
+        assert!((in_use - training).abs() < 0.3, "in training {training}, in use {in_use}");
     }
 
     #[test]

@@ -90,9 +90,14 @@ pub(super) fn tiny(recipe: &str, changes: &[&str]) -> Table {
     table
 }
 
+/// What most tests train on.
+pub(super) fn chords(sample_rate: u32) -> Chords {
+    Chords { sample_rate, num_tracks: 24, seconds: 12.0 }
+}
+
 /// Trains in a folder, or goes on there.
 pub(super) fn train_in(path: &Path, table: &Table, observer: &mut dyn TrainingObserver) {
-    let chords = Chords { sample_rate: Plan::read(table).unwrap().sample_rate(), num_tracks: 24, seconds: 12.0 };
+    let chords = chords(Plan::read(table).unwrap().sample_rate());
     let texts = chords.texts();
     try_train_in(path, table, chords, &texts, observer).unwrap_or_else(|error| panic!("{error}"));
 }
