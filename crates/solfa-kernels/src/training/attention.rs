@@ -88,13 +88,7 @@ struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// Some frames as a matrix `[frames, head_dim]`.
     fn matrix(&self, first: usize, count: usize) -> Matrix<'a> {
-        Matrix {
-            values: &self.values[first * self.width..],
-            rows: count,
-            columns: self.head_dim,
-            row_pitch: self.width,
-            column_pitch: 1,
-        }
+        Matrix::of_rows(&self.values[first * self.width..], count, self.head_dim, self.width)
     }
 }
 
@@ -115,7 +109,7 @@ fn head_gradient(queries: Rows<'_>, keys: Rows<'_>, values: Rows<'_>, scale: f32
         product(queries, all_keys.transposed(), weights, false);
         product(gradient, all_values.transposed(), slopes, false);
         dispatch(InstructionSet::best(), ScoreGradient { weights, slopes, frames, scale });
-        let rows = |values| Matrix { values, rows: count, columns: frames, row_pitch: frames, column_pitch: 1 };
+        let rows = |values| Matrix::of_rows(values, count, frames, frames);
         product(rows(weights).transposed(), gradient, &mut to_values, true);
         product(rows(slopes), all_keys, to_queries, false);
         product(rows(slopes).transposed(), queries, &mut to_keys, true);

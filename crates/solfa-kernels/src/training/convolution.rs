@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use super::product::{Rows, add_outer};
+use super::product::{Matrix, product};
 use crate::convolution::{Image, PackedConvolution, convolve};
 use crate::memory::{Borrowed, borrow};
 use crate::product::{Arithmetic, Epilogue, PackedMatrix, Placement, Residual, Windows, multiply};
@@ -247,16 +247,12 @@ pub fn weight_gradient(shape: &ConvolutionShape, image: &[f32], gradient: &[f32]
         let gradient = &gradient[clip * times * bands * outputs..(clip + 1) * times * bands * outputs];
         let mut sum = vec![0.0; TAPS * of_tap];
         for time in first..(first + TIMES_TOGETHER).min(times) {
-            let right = Rows {
-                values: &gradient[time * bands * outputs..(time + 1) * bands * outputs],
-                num_rows: bands,
-                columns: outputs,
-                pitch: outputs,
-            };
+            let gradient = &gradient[time * bands * outputs..(time + 1) * bands * outputs];
+            let right = Matrix::of_rows(gradient, bands, outputs, outputs);
             for (time_tap, sum) in sum.chunks_exact_mut(of_tap).enumerate() {
                 let values = &image[(time * strides[0] + time_tap) * row..][..row];
-                let left = Rows { values, num_rows: bands, columns: TAPS * inputs, pitch: strides[1] * inputs };
-                add_outer(left, right, sum);
+                let left = Matrix::of_rows(values, bands, TAPS * inputs, strides[1] * inputs);
+                product(left.transposed(), right, sum, true);
             }
         }
         sum

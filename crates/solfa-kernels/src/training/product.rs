@@ -1,4 +1,4 @@
-//! Products with a transposed left side: the gradient of a linear layer's weights.
+//! Products of matrices within slices, and the gradient of a linear layer's weights, whose left side is transposed.
 #![allow(unsafe_code, reason = "gemm takes pointers: every one is into a slice that was checked to be long enough")]
 
 use rayon::prelude::*;
@@ -6,62 +6,8 @@ use rayon::prelude::*;
 use super::ROWS_TOGETHER;
 use crate::product::extent;
 
-/// Rows of a matrix: `num_rows` of `columns` values, `pitch` values apart. They may overlap.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rows<'a> {
-    pub(super) values: &'a [f32],
-    pub(super) num_rows: usize,
-    pub(super) columns: usize,
-    pub(super) pitch: usize,
-}
-
-impl Rows<'_> {
-    fn check(&self) {
-        let needed = if self.num_rows == 0 { 0 } else { (self.num_rows - 1) * self.pitch + self.columns };
-        assert!(needed <= self.values.len(), "rows need {needed} values of {}", self.values.len());
-    }
-}
-
-/// Adds `left^T right` to `output`, `[left.columns, right.columns]`.
-///
-/// # Panics
-/// If sizes do not fit.
-pub(super) fn add_outer(left: Rows<'_>, right: Rows<'_>, output: &mut [f32]) {
-    left.check();
-    right.check();
-    assert_eq!(left.num_rows, right.num_rows, "as many rows on both sides");
-    assert_eq!(output.len(), left.columns * right.columns, "a value for each pair of columns");
-    if left.num_rows == 0 || output.is_empty() {
-        return;
-    }
-    // SAFETY: `check` has shown that all rows of both sides lie in their slices, and the output has a value for each pair of
-    // columns, row-major; it is borrowed exclusively.
-    unsafe {
-        gemm::gemm(
-            left.columns,
-            right.columns,
-            left.num_rows,
-            output.as_mut_ptr(),
-            1,
-            right.columns as isize,
-            true,
-            left.values.as_ptr(),
-            left.pitch as isize,
-            1,
-            right.values.as_ptr(),
-            1,
-            right.pitch as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
-}
-
 /// A matrix within a slice: a value is `row_pitch` from the one in the next row, and `column_pitch` from the next column's.
+/// Rows may overlap.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Matrix<'a> {
     pub(super) values: &'a [f32],
@@ -71,7 +17,12 @@ pub(super) struct Matrix<'a> {
     pub(super) column_pitch: usize,
 }
 
-impl Matrix<'_> {
+impl<'a> Matrix<'a> {
+    /// Rows of values that lie side by side, `row_pitch` from one row to the next.
+    pub(super) fn of_rows(values: &'a [f32], rows: usize, columns: usize, row_pitch: usize) -> Self {
+        Self { values, rows, columns, row_pitch, column_pitch: 1 }
+    }
+
     /// The same with rows and columns exchanged.
     pub(super) fn transposed(self) -> Self {
         Self {
@@ -89,15 +40,18 @@ impl Matrix<'_> {
 /// # Panics
 /// If sizes do not fit.
 pub(super) fn product(left: Matrix<'_>, right: Matrix<'_>, output: &mut [f32], is_added: bool) {
+    assert_eq!(left.columns, right.rows, "what is summed over");
+    assert_eq!(output.len(), left.rows * right.columns, "a value for each row and column");
+    if output.is_empty() || left.columns == 0 {
+        if !is_added {
+            output.fill(0.0);
+        }
+        return;
+    }
     for matrix in [left, right] {
         let pitches = [(matrix.rows, matrix.row_pitch), (matrix.columns, matrix.column_pitch)];
         let needed = extent(&pitches, 1);
         assert!(needed <= matrix.values.len(), "{needed} values of {}", matrix.values.len());
-    }
-    assert_eq!(left.columns, right.rows, "what is summed over");
-    assert_eq!(output.len(), left.rows * right.columns, "a value for each row and column");
-    if output.is_empty() {
-        return;
     }
     // SAFETY: all values of both sides lie in their slices, as was just checked, and the output has a value for each row and
     // column, row-major; it is borrowed exclusively.
@@ -145,8 +99,8 @@ pub fn add_transposed_product(left: &[f32], right: &[f32], inputs: usize, output
     output.par_chunks_mut(stripe * outputs.max(1)).enumerate().for_each(|(number, output)| {
         let first = number * stripe;
         let columns = stripe.min(inputs - first);
-        let left = Rows { values: left.get(first..).unwrap_or_default(), num_rows, columns, pitch: inputs };
-        add_outer(left, Rows { values: right, num_rows, columns: outputs, pitch: outputs }, output);
+        let left = Matrix::of_rows(left.get(first..).unwrap_or_default(), num_rows, columns, inputs);
+        product(left.transposed(), Matrix::of_rows(right, num_rows, outputs, outputs), output, true);
     });
 }
 
