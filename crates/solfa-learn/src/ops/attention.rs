@@ -6,11 +6,12 @@ use rayon::prelude::*;
 use solfa_kernels::attention::{AttentionShape, Heads, attend};
 use solfa_kernels::elementwise::rotate;
 use solfa_kernels::training::{
-    add_linear, add_linear_input_gradient, add_transposed_product, attention_gradient, column_sums, layer_norm,
-    layer_norm_gradient, linear, linear_input_gradient,
+    add_linear, add_linear_input_gradient, add_transposed_product, attention_gradient, column_sums, linear,
+    linear_input_gradient,
 };
 use solfa_kernels::{Arithmetic, Precision};
 
+use super::layer_norm::InputNorm;
 use super::plain::{Kept, Plain, PlainOperation, Values, run};
 
 /// A linear layer as Burn keeps it.
@@ -51,7 +52,8 @@ pub struct RotaryAttentionParameters {
 /// For tensors that are not in memory, see [`are_available`](super::are_available), or whose shapes do not fit.
 pub fn rotary_attention(input: Tensor<3>, parameters: RotaryAttentionParameters) -> Tensor<3> {
     let device = input.device();
-    let attention = RotaryAttention { num_heads: parameters.num_heads, epsilon: parameters.epsilon as f32 };
+    let attention =
+        RotaryAttention { num_heads: parameters.num_heads, norm: InputNorm { epsilon: parameters.epsilon as f32 } };
     let mut inputs = vec![input.into_dispatch(), parameters.gain.into_dispatch(), parameters.shift.into_dispatch()];
     for Projection { weight, bias } in parameters.projections {
         inputs.extend([weight.into_dispatch(), bias.into_dispatch()]);
@@ -62,7 +64,7 @@ pub fn rotary_attention(input: Tensor<3>, parameters: RotaryAttentionParameters)
 
 struct RotaryAttention {
     num_heads: usize,
-    epsilon: f32,
+    norm: InputNorm,
 }
 
 /// The projections, in the order of the inputs.
@@ -115,10 +117,6 @@ impl RotaryAttention {
             arithmetic: Arithmetic::new(Precision::F32).for_width(width),
         }
     }
-
-    fn norm(&self, inputs: &[Plain]) -> Vec<f32> {
-        layer_norm(inputs[0].values(), inputs[1].values(), inputs[2].values(), self.epsilon)
-    }
 }
 
 /// Rotates every clip.
@@ -139,7 +137,7 @@ impl PlainOperation for RotaryAttention {
         let sizes = self.sizes(inputs);
         let Sizes { clip, width, shape, scale, arithmetic } = sizes;
         let [cosine, sine] = angles(inputs);
-        let normed = self.norm(inputs);
+        let normed = self.norm.forward(inputs);
         let turned = rotated(&sizes, &normed, &cosine, &sine);
         let project = |which: usize, from: &[f32]| {
             linear(arithmetic, from, weight(inputs, which), Some(bias(inputs, which)), width)
@@ -171,7 +169,7 @@ impl PlainOperation for RotaryAttention {
         let sizes = self.sizes(inputs);
         let Sizes { width, shape, scale, arithmetic, .. } = sizes;
         let [cosine, sine] = angles(inputs);
-        let normed = self.norm(inputs);
+        let normed = self.norm.forward(inputs);
         let turned = rotated(&sizes, &normed, &cosine, &sine);
         let to_parameters = |input: &[f32], gradient: &[f32]| {
             let mut to_weight = vec![0.0; width * width];
@@ -196,14 +194,7 @@ impl PlainOperation for RotaryAttention {
         let opposite: Vec<f32> = sine.iter().map(|sine| -sine).collect();
         let mut to_normed = rotated(&sizes, &to_turned, &cosine, &opposite);
         add_linear_input_gradient(arithmetic, &found.values, weight(inputs, VALUE), width, &mut to_normed);
-        let mut to_input = incoming.to_vec();
-        let (to_gain, to_shift) =
-            layer_norm_gradient(inputs[0].values(), inputs[1].values(), self.epsilon, &to_normed, &mut to_input);
-        let first = [
-            Some(Values::new(to_input, inputs[0].shape::<3>())),
-            Some(Values::new(to_gain, [width])),
-            Some(Values::new(to_shift, [width])),
-        ];
+        let first = self.norm.backward(inputs, &to_normed, incoming.to_vec());
         first.into_iter().chain(parameters.into_iter().flatten()).collect()
     }
 }

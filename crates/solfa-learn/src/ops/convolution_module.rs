@@ -8,11 +8,11 @@ use solfa_kernels::product::Activation;
 use solfa_kernels::training::{
     BatchNorm, BatchStatistics, DepthwiseShape, activation, activation_gradient, add_linear_input_gradient,
     add_transposed_product, batch_norm, batch_norm_gradient, batch_statistics, depthwise_convolution,
-    depthwise_input_gradient, depthwise_weight_gradient, gated, gated_gradient, layer_norm, layer_norm_gradient,
-    linear, linear_input_gradient,
+    depthwise_input_gradient, depthwise_weight_gradient, gated, gated_gradient, linear, linear_input_gradient,
 };
 use solfa_kernels::{Arithmetic, Precision};
 
+use super::layer_norm::InputNorm;
 use super::plain::{Kept, Plain, PlainOperation, Values, run};
 
 /// Parameters of the module, as a network keeps them; convolutions have no biases.
@@ -49,7 +49,7 @@ pub fn convolution_module(input: Tensor<3>, parameters: ConvolutionModuleParamet
     let device = input.device();
     let statistics = Arc::new(Mutex::new(None));
     let module = ConvolutionModule {
-        epsilon: parameters.epsilon as f32,
+        norm: InputNorm { epsilon: parameters.epsilon as f32 },
         batch_epsilon: parameters.batch_epsilon as f32,
         statistics: Arc::clone(&statistics),
     };
@@ -72,7 +72,7 @@ pub fn convolution_module(input: Tensor<3>, parameters: ConvolutionModuleParamet
 
 /// The operation: what is no tensor, and where statistics go.
 struct ConvolutionModule {
-    epsilon: f32,
+    norm: InputNorm,
     batch_epsilon: f32,
     statistics: Arc<Mutex<Option<BatchStatistics>>>,
 }
@@ -87,10 +87,6 @@ struct Forward {
 }
 
 impl ConvolutionModule {
-    fn layer_norm(&self, inputs: &[Plain]) -> Vec<f32> {
-        layer_norm(inputs[0].values(), inputs[1].values(), inputs[2].values(), self.epsilon)
-    }
-
     fn batch_norm<'a>(&self, inputs: &'a [Plain], statistics: &'a BatchStatistics) -> BatchNorm<'a> {
         BatchNorm { statistics, gain: inputs[5].values(), shift: inputs[6].values(), epsilon: self.batch_epsilon }
     }
@@ -119,7 +115,7 @@ impl PlainOperation for ConvolutionModule {
 
     fn forward(&self, inputs: &[Plain]) -> (Values, Kept) {
         let (width, shape, arithmetic) = sizes(inputs);
-        let doubled = linear_input_gradient(arithmetic, &self.layer_norm(inputs), inputs[3].values(), 2 * width);
+        let doubled = linear_input_gradient(arithmetic, &self.norm.forward(inputs), inputs[3].values(), 2 * width);
         let convolved = depthwise_convolution(&shape, &gated(&doubled, width), inputs[4].values());
         let statistics = batch_statistics(&convolved, width);
         let active = activation(&self.batch_normed(inputs, &convolved, &statistics), Activation::Silu);
@@ -152,20 +148,16 @@ impl PlainOperation for ConvolutionModule {
         let to_gated = depthwise_input_gradient(&shape, &to_convolved, inputs[4].values());
         let to_doubled = gated_gradient(doubled, width, &to_gated);
         let mut to_pointwise_in = vec![0.0; 2 * width * width];
-        add_transposed_product(&to_doubled, &self.layer_norm(inputs), 2 * width, width, &mut to_pointwise_in);
+        add_transposed_product(&to_doubled, &self.norm.forward(inputs), 2 * width, width, &mut to_pointwise_in);
         let to_layer_norm = linear(arithmetic, &to_doubled, inputs[3].values(), None, 2 * width);
-        let mut to_input = incoming.to_vec();
-        let (to_gain, to_shift) =
-            layer_norm_gradient(inputs[0].values(), inputs[1].values(), self.epsilon, &to_layer_norm, &mut to_input);
-        vec![
-            Some(Values::new(to_input, inputs[0].shape::<3>())),
-            Some(Values::new(to_gain, [width])),
-            Some(Values::new(to_shift, [width])),
+        let mut gradients = Vec::from(self.norm.backward(inputs, &to_layer_norm, incoming.to_vec()));
+        gradients.extend([
             Some(Values::new(to_pointwise_in, inputs[3].shape::<3>())),
             Some(Values::new(to_depthwise, inputs[4].shape::<3>())),
             Some(Values::new(to_batch_gain, [width])),
             Some(Values::new(to_batch_shift, [width])),
             Some(Values::new(to_pointwise_out, inputs[7].shape::<3>())),
-        ]
+        ]);
+        gradients
     }
 }

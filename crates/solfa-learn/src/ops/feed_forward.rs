@@ -4,11 +4,11 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 use solfa_kernels::product::Activation;
 use solfa_kernels::training::{
-    activation, activation_gradient, add_linear, add_transposed_product, column_sums, layer_norm, layer_norm_gradient,
-    linear, linear_input_gradient,
+    activation, activation_gradient, add_linear, add_transposed_product, column_sums, linear, linear_input_gradient,
 };
 use solfa_kernels::{Arithmetic, Precision};
 
+use super::layer_norm::InputNorm;
 use super::plain::{Kept, Plain, PlainOperation, Values, run};
 
 /// What is added to the input is multiplied by this.
@@ -55,20 +55,16 @@ pub fn half_feed_forward(input: Tensor<3>, parameters: FeedForwardParameters) ->
         contract.into_dispatch(),
         contract_bias.into_dispatch(),
     ];
-    run(HalfFeedForward { epsilon: epsilon as f32 }, inputs, &device)
+    run(HalfFeedForward { norm: InputNorm { epsilon: epsilon as f32 } }, inputs, &device)
 }
 
 struct HalfFeedForward {
-    epsilon: f32,
+    norm: InputNorm,
 }
 
 impl HalfFeedForward {
     fn arithmetic(width: usize) -> Arithmetic {
         Arithmetic::new(Precision::F32).for_width(width)
-    }
-
-    fn norm(&self, inputs: &[Plain]) -> Vec<f32> {
-        layer_norm(inputs[0].values(), inputs[1].values(), inputs[2].values(), self.epsilon)
     }
 }
 
@@ -81,7 +77,8 @@ impl PlainOperation for HalfFeedForward {
         let shape = inputs[0].shape::<3>();
         let [width, hidden] = inputs[3].shape();
         let arithmetic = Self::arithmetic(width);
-        let expanded = linear(arithmetic, &self.norm(inputs), inputs[3].values(), Some(inputs[4].values()), width);
+        let expanded =
+            linear(arithmetic, &self.norm.forward(inputs), inputs[3].values(), Some(inputs[4].values()), width);
         let active = activation(&expanded, Activation::Silu);
         let (weights, bias) = (inputs[5].values(), inputs[6].values());
         let mut output = inputs[0].values().to_vec();
@@ -109,19 +106,15 @@ impl PlainOperation for HalfFeedForward {
         let mut to_expanded = linear_input_gradient(arithmetic, &to_contracted, inputs[5].values(), hidden);
         activation_gradient(expanded, Activation::Silu, &mut to_expanded);
         let mut to_expand = vec![0.0; width * hidden];
-        add_transposed_product(&self.norm(inputs), &to_expanded, width, hidden, &mut to_expand);
+        add_transposed_product(&self.norm.forward(inputs), &to_expanded, width, hidden, &mut to_expand);
         let to_normed = linear_input_gradient(arithmetic, &to_expanded, inputs[3].values(), width);
-        let mut to_input = incoming.to_vec();
-        let (to_gain, to_shift) =
-            layer_norm_gradient(inputs[0].values(), inputs[1].values(), self.epsilon, &to_normed, &mut to_input);
-        vec![
-            Some(Values::new(to_input, inputs[0].shape::<3>())),
-            Some(Values::new(to_gain, [width])),
-            Some(Values::new(to_shift, [width])),
+        let mut gradients = Vec::from(self.norm.backward(inputs, &to_normed, incoming.to_vec()));
+        gradients.extend([
             Some(Values::new(to_expand, [width, hidden])),
             Some(Values::new(column_sums(&to_expanded, hidden), [hidden])),
             Some(Values::new(to_contract, [hidden, width])),
             Some(Values::new(column_sums(&to_contracted, width), [width])),
-        ]
+        ]);
+        gradients
     }
 }

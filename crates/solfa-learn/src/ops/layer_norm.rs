@@ -16,12 +16,34 @@ use super::plain::{Kept, Plain, PlainOperation, Values, run};
 pub fn layer_norm(input: Tensor<3>, gain: Tensor<1>, shift: Tensor<1>, epsilon: f64) -> Tensor<3> {
     let device = input.device();
     let inputs = vec![input.into_dispatch(), gain.into_dispatch(), shift.into_dispatch()];
-    run(LayerNorm { epsilon: epsilon as f32 }, inputs, &device)
+    run(LayerNorm(InputNorm { epsilon: epsilon as f32 }), inputs, &device)
 }
 
-struct LayerNorm {
-    epsilon: f32,
+/// The layer norm that an operation begins with, whose first three inputs are frames, gain and shift.
+pub(super) struct InputNorm {
+    pub(super) epsilon: f32,
 }
+
+impl InputNorm {
+    /// The frames, normed.
+    pub(super) fn forward(&self, inputs: &[Plain]) -> Vec<f32> {
+        training::layer_norm(inputs[0].values(), inputs[1].values(), inputs[2].values(), self.epsilon)
+    }
+
+    /// The gradients of frames, gain and shift. `beside` is what reaches the frames past the norm, by a residual.
+    pub(super) fn backward(&self, inputs: &[Plain], to_normed: &[f32], beside: Vec<f32>) -> [Option<Values>; 3] {
+        let (input, gain, mut to_input) = (inputs[0].values(), inputs[1].values(), beside);
+        let (to_gain, to_shift) = training::layer_norm_gradient(input, gain, self.epsilon, to_normed, &mut to_input);
+        let width = gain.len();
+        [
+            Some(Values::new(to_input, inputs[0].shape::<3>())),
+            Some(Values::new(to_gain, [width])),
+            Some(Values::new(to_shift, [width])),
+        ]
+    }
+}
+
+struct LayerNorm(InputNorm);
 
 impl PlainOperation for LayerNorm {
     fn name(&self) -> &'static str {
@@ -29,8 +51,7 @@ impl PlainOperation for LayerNorm {
     }
 
     fn forward(&self, inputs: &[Plain]) -> (Values, Kept) {
-        let output = training::layer_norm(inputs[0].values(), inputs[1].values(), inputs[2].values(), self.epsilon);
-        (Values::new(output, inputs[0].shape::<3>()), Box::new(()))
+        (Values::new(self.0.forward(inputs), inputs[0].shape::<3>()), Box::new(()))
     }
 
     fn backward(
@@ -41,14 +62,6 @@ impl PlainOperation for LayerNorm {
         incoming: &[f32],
         _wanted: &[bool],
     ) -> Vec<Option<Values>> {
-        let (input, gain) = (inputs[0].values(), inputs[1].values());
-        let mut to_input = vec![0.0; input.len()];
-        let (to_gain, to_shift) = training::layer_norm_gradient(input, gain, self.epsilon, incoming, &mut to_input);
-        let width = gain.len();
-        vec![
-            Some(Values::new(to_input, inputs[0].shape::<3>())),
-            Some(Values::new(to_gain, [width])),
-            Some(Values::new(to_shift, [width])),
-        ]
+        self.0.backward(inputs, incoming, vec![0.0; incoming.len()]).into()
     }
 }
