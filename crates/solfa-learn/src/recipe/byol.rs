@@ -96,12 +96,10 @@ impl Recipe for Byol {
         _moment: Moment,
         device: &Device,
     ) -> Result<(Terms, ()), ObjectiveError> {
-        let vectors = self.views.vectors(&network.backbone, batch, device);
+        let inputs = self.views.inputs(batch, device);
+        let vectors = self.views.vectors(&network.backbone, inputs.clone());
         let predictions = vectors.map(|vectors| network.predictor.forward(network.head.forward(vectors)));
-        let targets = [0, 1].map(|view| {
-            let vectors = vectors_of(&network.teacher, self.views.input(batch, view, device));
-            network.teacher_head.forward(vectors)
-        });
+        let targets = inputs.map(|input| network.teacher_head.forward(vectors_of(&network.teacher, input)));
         Ok((byol(predictions, targets, &self.method.objective)?, ()))
     }
 

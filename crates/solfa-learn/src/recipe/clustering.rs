@@ -97,11 +97,10 @@ impl Recipe for Clustering {
         moment: Moment,
         device: &Device,
     ) -> Result<(Terms, Tensor<2>), ObjectiveError> {
-        let student = self.views.vectors(&network.backbone, batch, device).map(|vectors| network.head.forward(vectors));
-        let teacher = [0, 1].map(|view| {
-            let vectors = vectors_of(&network.teacher, self.views.input(batch, view, device));
-            network.teacher_head.forward(vectors)
-        });
+        let inputs = self.views.inputs(batch, device);
+        let vectors = self.views.vectors(&network.backbone, inputs.clone());
+        let student = vectors.map(|vectors| network.head.forward(vectors));
+        let teacher = inputs.map(|input| network.teacher_head.forward(vectors_of(&network.teacher, input)));
         let temperature = self.method.teacher_temperature.at(moment.step);
         let center = network.center.val();
         let Clustered { terms, center } = clustering(student, teacher, center, temperature, &self.method.objective)?;

@@ -10,18 +10,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use burn::module::{Initializer, Module, Param};
+use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::masked_prediction::framed_backbone;
-use super::masking::{Masking, first_crops};
+use super::masking::{Masking, crop_samples, first_crops};
 use super::{ConfigError, Ground, MaskConfig, Method, PretrainError, RunConfig};
 use crate::checkpoint::EncoderConfig;
 use crate::data::Batch;
 use crate::embed::EncoderInput;
-use crate::model::{Backbone, BackboneConfig, BackboneOutput, HiddenFrames, WaveformTransformer};
+use crate::model::{Backbone, BackboneConfig, BackboneOutput, WaveformTransformer};
 use crate::objective::{ObjectiveError, RegressionConfig, Terms, mean_of_normalized_layers, regression};
 use crate::train::{
     EmaScope, Moment, Recipe, Schedule, TeacherMode, TrainingObserver, spread, teacher_of, update_teacher,
@@ -142,11 +142,10 @@ impl Recipe for Data2Vec {
         let dim = self.backbone.frame_dim().unwrap_or_default();
         let backbone = self.backbone.init(device);
         let teacher = teacher_of(&backbone, TeacherMode::Evaluation);
-        let hidden_frame = || Initializer::Uniform { min: 0.0, max: 1.0 }.init([dim], device);
         Data2VecNetwork {
             backbone,
             head: LinearConfig::new(dim, dim).init(device),
-            hidden_frame: self.masking.hides_frames().then(hidden_frame),
+            hidden_frame: self.masking.hidden_frame(dim, device),
             teacher,
         }
     }
@@ -158,14 +157,12 @@ impl Recipe for Data2Vec {
         _moment: Moment,
         device: &Device,
     ) -> Result<(Terms, ()), ObjectiveError> {
-        let num_samples = batch.clips.first().and_then(|clip| clip.crops.first()).map_or(0, Vec::len);
-        let masked = self.masking.apply(batch, self.encoder.num_frames(num_samples));
+        let masked = self.masking.apply(batch, self.encoder.num_frames(crop_samples(batch)));
         let flags = masked.flags(device);
         let whole = self.input.of(first_crops(batch), &device.clone().inner());
         let target = self.layers(network.teacher.forward(whole, None));
         let target = mean_of_normalized_layers(&target, self.method.top_layers)?;
-        let hidden = network.hidden_frame.as_ref();
-        let hidden = hidden.map(|vector| HiddenFrames { is_hidden: flags.clone(), embedding: vector.val() });
+        let hidden = masked.hidden_frames(network.hidden_frame.as_ref(), device);
         let input = self.input.of(masked.clips.into_iter(), device);
         let last = network.backbone.forward(input, hidden.as_ref()).frames.pop();
         let last = last.unwrap_or_else(|| Tensor::zeros([0, 0, 0], device));

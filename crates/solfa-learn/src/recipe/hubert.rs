@@ -25,7 +25,7 @@ use super::{ConfigError, Ground, MaskConfig, Method, PretrainError, RunConfig};
 use crate::checkpoint::EncoderConfig;
 use crate::data::{Batch, Loader, Sampler};
 use crate::embed::EncoderInput;
-use crate::model::{Backbone, BackboneConfig, HiddenFrames};
+use crate::model::{Backbone, BackboneConfig};
 use crate::objective::{HubertConfig, HubertPrediction, ObjectiveError, Terms, cqt_reconstruction, hubert};
 use crate::targets::stored::{KMeansDescription, load_kmeans, save_kmeans};
 use crate::targets::{FrameFeature, KMeans, KMeansConfig, KMeansFeature, RowsOfToken, align_rows};
@@ -316,7 +316,7 @@ impl Recipe for Hubert {
             backbone: self.backbone.init(device),
             heads: self.teachers.iter().map(head).collect(),
             cqt_head,
-            hidden_frame: self.masking.hides_frames().then(|| unit.init([dim], device)),
+            hidden_frame: self.masking.hidden_frame(dim, device),
         }
     }
 
@@ -333,8 +333,7 @@ impl Recipe for Hubert {
         let (num_frames, per_second) = frames_of(&self.encoder, num_samples);
         let masked = self.masking.apply(batch, num_frames);
         let flags = masked.flags(device);
-        let hidden = network.hidden_frame.as_ref();
-        let hidden = hidden.map(|vector| HiddenFrames { is_hidden: flags.clone(), embedding: vector.val() });
+        let hidden = masked.hidden_frames(network.hidden_frame.as_ref(), device);
         let output = network.backbone.forward(self.input.of(masked.clips.into_iter(), device), hidden.as_ref());
         let front_end = output.front_end;
         let last = output.frames.into_iter().next_back().unwrap_or_else(|| Tensor::zeros([0, 0, 0], device));

@@ -8,18 +8,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use burn::module::{Initializer, Module, Param};
+use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use super::masking::Masking;
+use super::masking::{Masking, crop_samples};
 use super::mel_rvq::usage_signals;
 use super::spectrogram_tokens::SpectrogramTokens;
 use super::{ConfigError, MaskConfig, PretrainError, RunConfig};
 use crate::checkpoint::EncoderConfig;
 use crate::data::Batch;
 use crate::embed::EncoderInput;
-use crate::model::{Backbone, BackboneConfig, HiddenFrames};
+use crate::model::{Backbone, BackboneConfig};
 use crate::objective::{ObjectiveError, Terms, masked_prediction, split_codebooks};
 use crate::targets::MelTokenizer;
 use crate::targets::stored::LabelStore;
@@ -180,8 +180,6 @@ impl Recipe for MaskedPrediction {
         let dim = self.backbone.frame_dim().unwrap_or_default();
         let has_head = matches!(self.backbone, BackboneConfig::MelConformer(_));
         let head = || LinearConfig::new(dim, self.num_codebooks * self.num_codes).init(device);
-        // wav2vec 2.0's.
-        let hidden_frame = || Initializer::Uniform { min: 0.0, max: 1.0 }.init([dim], device);
         let tokenizer = match &self.tokens {
             Tokens::Spectrogram(_, tokenizer) => Some((**tokenizer).clone().to_device(device).no_grad()),
             Tokens::Labels { .. } => None,
@@ -189,7 +187,7 @@ impl Recipe for MaskedPrediction {
         MaskedPredictionNetwork {
             backbone: self.backbone.init(device),
             head: (!has_head).then(head),
-            hidden_frame: self.masking.hides_frames().then(hidden_frame),
+            hidden_frame: self.masking.hidden_frame(dim, device),
             tokenizer,
         }
     }
@@ -201,13 +199,11 @@ impl Recipe for MaskedPrediction {
         _moment: Moment,
         device: &Device,
     ) -> Result<(Terms, ()), ObjectiveError> {
-        let num_samples = batch.clips.first().and_then(|clip| clip.crops.first()).map_or(0, Vec::len);
-        let num_frames = self.encoder.num_frames(num_samples);
+        let num_frames = self.encoder.num_frames(crop_samples(batch));
         let codes = self.codes(network, batch, num_frames, device)?;
         let masked = self.masking.apply(batch, num_frames);
-        let (rows, flags) = (masked.hidden_rows(), masked.flags(device));
-        let hidden = network.hidden_frame.as_ref();
-        let hidden = hidden.map(|vector| HiddenFrames { is_hidden: flags, embedding: vector.val() });
+        let rows = masked.hidden_rows();
+        let hidden = masked.hidden_frames(network.hidden_frame.as_ref(), device);
         let input = self.input.of(masked.clips.into_iter(), device);
         let last = network.backbone.forward(input, hidden.as_ref()).frames.pop();
         let last = last.unwrap_or_else(|| Tensor::zeros([0, 0, 0], device));

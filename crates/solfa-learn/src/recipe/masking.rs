@@ -1,11 +1,13 @@
 //! What is hidden of a clip, whatever is asked of what is hidden: blocks of the waveform become noise, or spans of frames
 //! become one learned vector.
 
+use burn::module::{Initializer, Param};
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::EncoderConfig;
 use crate::data::Batch;
+use crate::model::HiddenFrames;
 use crate::views::{BlockMask, BlockMaskConfig, ClipSeed, SpanMaskConfig, ViewError, equalize_masks};
 
 /// What is hidden.
@@ -46,6 +48,11 @@ impl Masked {
         Tensor::from_data(TensorData::new(self.is_hidden.clone(), shape), device)
     }
 
+    /// The frames that `vector` stands for; none where frames are not hidden.
+    pub(super) fn hidden_frames(&self, vector: Option<&Param<Tensor<1>>>, device: &Device) -> Option<HiddenFrames> {
+        vector.map(|vector| HiddenFrames { is_hidden: self.flags(device), embedding: vector.val() })
+    }
+
     /// The numbers of the hidden frames, counted over all clips.
     pub(super) fn hidden_rows(&self) -> Vec<i64> {
         (0_i64..).zip(&self.is_hidden).filter(|(_, is_hidden)| **is_hidden).map(|(row, _)| row).collect()
@@ -69,8 +76,13 @@ impl Masking {
         Ok(Self { kind, seed })
     }
 
-    /// Whether the network needs a vector that stands for hidden frames.
-    pub(super) fn hides_frames(&self) -> bool {
+    /// What a network learns to put in the place of hidden frames, `[dim]`, begun as wav2vec 2.0's; none where frames are not
+    /// hidden.
+    pub(super) fn hidden_frame(&self, dim: usize, device: &Device) -> Option<Param<Tensor<1>>> {
+        self.hides_frames().then(|| Initializer::Uniform { min: 0.0, max: 1.0 }.init([dim], device))
+    }
+
+    fn hides_frames(&self) -> bool {
         matches!(self.kind, Kind::Spans(_))
     }
 
@@ -98,4 +110,9 @@ impl Masking {
 /// The first crop of every clip: the only one, unless pairs are drawn.
 pub(super) fn first_crops(batch: &Batch) -> impl Iterator<Item = Vec<f32>> + '_ {
     batch.clips.iter().filter_map(|clip| clip.crops.first().cloned())
+}
+
+/// Samples of a crop: as many in every clip.
+pub(super) fn crop_samples(batch: &Batch) -> usize {
+    batch.clips.first().and_then(|clip| clip.crops.first()).map_or(0, Vec::len)
 }

@@ -75,7 +75,7 @@ impl<M: PairMethod> Recipe for Siamese<M> {
         _moment: Moment,
         device: &Device,
     ) -> Result<(Terms, ()), ObjectiveError> {
-        let vectors = self.views.vectors(&network.backbone, batch, device);
+        let vectors = self.views.vectors(&network.backbone, self.views.inputs(batch, device));
         let [first, second] = vectors.map(|vectors| network.head.forward(vectors));
         Ok((self.method.loss(first, second)?, ()))
     }

@@ -80,14 +80,15 @@ impl TwoViews {
         Ok(Self { input, backbone, last: Mutex::new(None) })
     }
 
-    /// The network's input of a view: 0 or 1.
-    pub(super) fn input(&self, batch: &Batch, view: usize, device: &Device) -> BackboneInput {
-        self.input.of(batch.clips.iter().filter_map(|clip| clip.crops.get(view).cloned()), device)
+    /// The network's input of both views.
+    pub(super) fn inputs(&self, batch: &Batch, device: &Device) -> [BackboneInput; 2] {
+        let crops = |view| batch.clips.iter().filter_map(move |clip| clip.crops.get(view).cloned());
+        [0, 1].map(|view| self.input.of(crops(view), device))
     }
 
     /// The vectors of both views, `[clips, dim]` each, every view in a pass of its own.
-    pub(super) fn vectors(&self, backbone: &Backbone, batch: &Batch, device: &Device) -> [Tensor<2>; 2] {
-        let vectors = [0, 1].map(|view| vectors_of(backbone, self.input(batch, view, device)));
+    pub(super) fn vectors(&self, backbone: &Backbone, inputs: [BackboneInput; 2]) -> [Tensor<2>; 2] {
+        let vectors = inputs.map(|input| vectors_of(backbone, input));
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(vectors[0].clone().inner());
         vectors
     }
